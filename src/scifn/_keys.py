@@ -1,0 +1,154 @@
+"""Every name that scifn writes: slots, columns, categories, tables.
+
+Nothing else in the package spells one of these names out.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNS: Final = "scifn"
+PREFIX: Final = "scifn_"
+
+# --- obs and obsm -----------------------------------------------------------
+CELL_TYPE: Final = "scifn_cell_type"
+LINEAGE: Final = "scifn_lineage"
+CONFIDENCE: Final = "scifn_confidence"
+PDC_CALL: Final = "scifn_pdc_call"
+PDC_SCORE: Final = "scifn_pdc_score"
+BREG_KIND: Final = "scifn_breg_kind"
+BREG_SCORE: Final = "scifn_breg_score"
+BREG_EVIDENCE: Final = "scifn_breg_evidence"
+IL10_UMI: Final = "scifn_il10_umi"
+TYPE_POSTERIOR: Final = "scifn_type_posterior"  # obsm
+
+IFNA_UMI: Final = "scifn_ifna_umi"
+IFNA_BACKGROUND: Final = "scifn_ifna_background"
+IFNA_P_VALUE: Final = "scifn_ifna_p_value"
+IFNA_P_ADJ: Final = "scifn_ifna_p_adj"
+IFNA_POSTERIOR: Final = "scifn_ifna_posterior"
+IFNA_EVIDENCE: Final = "scifn_ifna_evidence"
+IFNB1_UMI: Final = "scifn_ifnb1_umi"
+IFNK_UMI: Final = "scifn_ifnk_umi"
+IFN1_OTHER_UMI: Final = "scifn_ifn1_other_umi"
+IFNL_UMI: Final = "scifn_ifnl_umi"
+
+CAPACITY: Final = "scifn_capacity"  # obsm
+
+RESPONSE_TYPE1: Final = "scifn_response_type1"
+RESPONSE_TYPE2: Final = "scifn_response_type2_leaning"
+RESPONSE_BALANCE: Final = "scifn_response_balance"
+
+# --- categories -------------------------------------------------------------
+PDC: Final = "pDC"
+ASDC: Final = "AS-DC"
+CDC: Final = "cDC"
+DC_UNRESOLVED: Final = "DC unresolved"
+MONOCYTE: Final = "Monocyte"
+T_NK: Final = "T/NK"
+B_TRANSITIONAL: Final = "B transitional"
+B_NAIVE: Final = "B naive"
+B_MEMORY: Final = "B memory"
+B_ATYPICAL: Final = "B atypical"
+B_UNRESOLVED: Final = "B unresolved"
+PLASMABLAST: Final = "Plasmablast"
+PLASMA: Final = "Plasma"
+HSPC: Final = "HSPC"
+BASO_MAST: Final = "Basophil/Mast"
+PLATELET: Final = "Platelet"
+ERYTHROCYTE: Final = "Erythrocyte"
+DOUBLET: Final = "Doublet"
+OTHER: Final = "Other"
+UNASSIGNED: Final = "Unassigned"
+KERATINOCYTE: Final = "Keratinocyte"
+FIBROBLAST: Final = "Fibroblast"
+ENDOTHELIUM: Final = "Endothelium"
+EPITHELIUM: Final = "Epithelium"
+
+#: Cell type -> lineage. The order is the order of tables and plots.
+LINEAGE_OF: Final[dict[str, str]] = {
+    PDC: "DC",
+    ASDC: "DC",
+    CDC: "DC",
+    DC_UNRESOLVED: "DC",
+    MONOCYTE: "Mono",
+    T_NK: "T/NK",
+    B_TRANSITIONAL: "B",
+    B_NAIVE: "B",
+    B_MEMORY: "B",
+    B_ATYPICAL: "B",
+    B_UNRESOLVED: "B",
+    PLASMABLAST: "B",
+    PLASMA: "B",
+    HSPC: "Other",
+    BASO_MAST: "Other",
+    PLATELET: "Other",
+    ERYTHROCYTE: "Other",
+    KERATINOCYTE: "Other",
+    FIBROBLAST: "Other",
+    ENDOTHELIUM: "Other",
+    EPITHELIUM: "Other",
+    DOUBLET: "Unassigned",
+    OTHER: "Other",
+    UNASSIGNED: "Unassigned",
+}
+CELL_TYPES: Final[tuple[str, ...]] = tuple(LINEAGE_OF)
+LINEAGES: Final = ("B", "DC", "Mono", "T/NK", "Other", "Unassigned")
+#: Not part of a donor's denominator (n_total).
+NOT_COUNTED: Final = (PLATELET, ERYTHROCYTE, DOUBLET, UNASSIGNED)
+
+PDC_CALLS: Final = ("pDC", "pDC_ambiguous", "AS-DC", "pDC_doublet", "not_pDC", "NA")
+BREG_KINDS: Final = ("transitional_like", "b10_like", "none", "NA")
+BREG_EVIDENCES: Final = ("none", "transcript", "protein")
+EVIDENCES: Final = ("none", "weak", "strong", "not_measurable")
+STRATA: Final = ("high", "low", "indeterminate", "not_computable")
+CAPACITY_MODULES: Final = ("tlr79", "tlr3", "rlr", "cgas_sting", "brakes")
+
+# --- tables in uns["scifn"] --------------------------------------------------
+COVERAGE: Final = "coverage"
+DONORS: Final = "donors"
+PSEUDOBULK: Final = "pseudobulk"
+IMBALANCE: Final = "imbalance"
+STRATA_TABLE: Final = "strata"
+BOUNDS: Final = "bounds"
+
+COVERAGE_COLUMNS: Final = ("set", "reference", "n_genes", "n_found", "missing", "status")
+BOUNDS_COLUMNS: Final = (
+    "donor", "condition", "cell_type", "ligand", "n_cells", "n_weak", "n_strong",
+    "rate", "upper95", "pooled", "statement",
+)  # fmt: skip
+#: Readouts of the donor table that are tested between groups; the primary family.
+READOUTS: Final = (
+    "logit_pdc", "logit_breg_of_b", "lr_breg_effector", "lr_pdc_breg", "ilr_1", "ilr_2",
+)  # fmt: skip
+PRIMARY_FAMILY: Final = ("logit_pdc", "logit_breg_of_b", "lr_breg_effector", "lr_pdc_breg")
+DONOR_COUNTS: Final = (
+    "n_cells", "n_total", "n_pdc", "n_asdc", "n_b", "n_breg_like",
+    "n_plasmablast", "n_plasma", "n_b_atypical", "n_b_effector",
+)  # fmt: skip
+IMBALANCE_COLUMNS: Final = (
+    "readout", "family", "group", "reference", "design", "n_group", "n_reference",
+    "mean_group", "mean_reference", "effect", "ci_low", "ci_high", "odds_ratio",
+    "statistic", "df", "p_value", "p_permutation", "p_attainable", "p_adj",
+    "hedges_g", "cliffs_delta", "loo_low", "loo_high", "concordance", "status", "note",
+)  # fmt: skip
+STRATA_COLUMNS: Final = (
+    "donor", "condition", "signature", "score", "cutoff", "cutoff_low", "cutoff_high",
+    "stratum", "n_genes", "stability",
+)  # fmt: skip
+
+# --- parameter records in uns["scifn"] ---------------------------------------
+VERSION: Final = "version"
+INPUT: Final = "input"
+TRUTH: Final = "truth"  # uns["truth"], of simulated cohorts only
+
+
+def column(name: str) -> str:
+    """Name of a table column that holds a cell type or lineage.
+
+    h5ad and zarr forbid "/" in the names of columns, so "T/NK" is stored as "T_NK".
+
+    >>> column("T/NK")
+    'T_NK'
+    """
+    return name.replace("/", "_")

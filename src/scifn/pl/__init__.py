@@ -1,0 +1,16 @@
+"""Plots: each takes an annotated object and draws one of its tables.
+
+The drawing itself is a private function from a tidy table to Axes, so that a figure
+can show nothing that a table does not hold.
+"""
+
+from __future__ import annotations
+
+from scifn.pl._cell_types import cell_types
+from scifn.pl._composition import composition
+from scifn.pl._coverage import coverage
+from scifn.pl._imbalance import imbalance
+from scifn.pl._production import production
+from scifn.pl._response import response
+
+__all__ = ["cell_types", "composition", "coverage", "imbalance", "production", "response"]

@@ -1,0 +1,113 @@
+"""How many cells of each type, by condition: the first thing to look at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scifn.pl import _style
+from scifn.pl._source import cell_table, reference_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+_FLOOR = 0.7  # left end of the logarithmic axis: one cell stays visible
+
+
+def cell_types(adata: AnnData, *, ax: Axes | None = None) -> Axes:
+    """Cells of each type by condition, on a logarithmic axis with the counts written.
+
+    Parameters
+    ----------
+    adata
+        Annotated by :func:`scifn.tl.annotate`. Conditions are those that
+        :func:`scifn.tl.donors` was given; without it all cells are one group.
+    ax
+        Axes to draw on; a new figure where None.
+
+    Returns
+    -------
+    The Axes. A type that could not be measured is written as "not measurable".
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the cells are not annotated yet.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> scifn.pl.cell_types(adata)  # doctest: +SKIP
+    """
+    cells = cell_table(adata)
+    table = (
+        cells.groupby(["cell_type", "condition"], observed=True).size().rename("n_cells")
+    ).reset_index()
+    return draw(table, ax=ax, reference=reference_of(adata))
+
+
+def draw(
+    table: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    reference: str | None = None,
+    not_measurable: tuple[str, ...] = (),
+) -> Axes:
+    """Draw ``cell_type, condition, n_cells``; types of ``not_measurable`` get a word."""
+    types = _style.type_order([*table["cell_type"], *not_measurable])
+    conditions = _style.condition_order(table["condition"], reference)
+    looks = _style.condition_looks(conditions)
+    count = {
+        (str(t), str(c)): float(n)
+        for t, c, n in zip(table["cell_type"], table["condition"], table["n_cells"], strict=True)
+    }
+    with _style.style():
+        row = max(0.3, 0.165 * max(len(conditions), 1) + 0.06)
+        axes = _style.new_axes(ax, width=6.4, height=0.9 + row * max(len(types), 1))
+        if not types:
+            return _style.empty(axes, "No cells")
+        highest = max([*count.values(), 10.0])
+        for position, name in enumerate(types):
+            if name in not_measurable:
+                axes.text(_FLOOR * 1.15, position, "not measurable", va="center",
+                          color=_style.MUTED, style="italic", fontsize=7.5)  # fmt: skip
+                continue
+            _row(axes, position, [(count.get((name, c), 0.0), *looks[c]) for c in conditions])
+        for condition in conditions:
+            color, marker = looks[condition]
+            axes.plot([], [], marker=marker, color=color, ls="", ms=5, label=condition or "cells")
+        axes.set_xscale("log")
+        axes.set_xlim(_FLOOR, highest * 4)
+        axes.xaxis.set_major_formatter(lambda value, _: _style.thousands(value))
+        axes.set_ylim(len(types) - 0.4, -0.6)
+        axes.set_yticks(range(len(types)), types)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("Cells (logarithmic axis)")
+        if len(conditions) > 1:
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
+                        handletextpad=0.2, columnspacing=1.4)  # fmt: skip
+    return axes
+
+
+def _row(axes: Axes, position: int, points: list[tuple[float, str, str]]) -> None:
+    """One type: a dot a condition, its count beside it; zero is written, not drawn."""
+    offsets = _dodge(len(points), width=0.62)
+    for (n, color, marker), offset in zip(points, offsets, strict=True):
+        y = position + offset
+        if n > 0:
+            axes.plot([_FLOOR, n], [y, y], color=_style.RULE, lw=1.1, zorder=1)
+            axes.plot([n], [y], marker=marker, color=color, ms=5, ls="", zorder=3)
+        axes.annotate(
+            _style.thousands(n), (max(n, _FLOOR), y), xytext=(6 if n > 0 else 1, 0),
+            textcoords="offset points", va="center", fontsize=7, color=_style.INK,
+        )  # fmt: skip
+
+
+def _dodge(n: int, *, width: float) -> list[float]:
+    if n < 2:
+        return [0.0] * n
+    return [float(v) for v in np.linspace(-width / 2, width / 2, n)]

@@ -1,0 +1,93 @@
+"""From an annotated object to the tidy tables that the plots draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from scifn import _keys as k
+from scifn._errors import MissingKeyError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_RESPONSE_PREFIX = "response_type1:"
+
+
+def parameter(adata: AnnData, name: str) -> str | None:
+    """A parameter that some step was called with, or None.
+
+    Each step stores its parameters as one dict in ``uns["scifn"]``; the first that has a
+    non-empty text under ``name`` answers.
+    """
+    for record in adata.uns.get(k.UNS, {}).values():
+        if isinstance(record, Mapping):
+            value = record.get(name, "")
+            if isinstance(value, str) and value:
+                return value
+    return None
+
+
+def reference_of(adata: AnnData) -> str | None:
+    """The condition that others are compared with, where a step was told."""
+    return parameter(adata, "reference")
+
+
+def cell_table(adata: AnnData, *, needs: str = k.CELL_TYPE) -> pd.DataFrame:
+    """``cell_type, lineage, condition, response`` of every cell, as far as they are there.
+
+    Raises
+    ------
+    MissingKeyError
+        If the column ``needs`` is not in obs.
+    """
+    call = "scifn.tl.response(adata)" if needs == k.RESPONSE_TYPE1 else "scifn.tl.annotate(adata)"
+    for column in (k.CELL_TYPE, needs):
+        if column not in adata.obs:
+            msg = f"obs[{column!r}] is not there: call {call} (or scifn.run) first."
+            raise MissingKeyError(msg)
+    types = adata.obs[k.CELL_TYPE].astype(str).to_numpy()
+    condition = parameter(adata, "condition")
+    named = condition is not None and condition in adata.obs
+    table = pd.DataFrame(
+        {
+            "cell_type": types,
+            "lineage": [k.LINEAGE_OF.get(name, "Other") for name in types],
+            "condition": adata.obs[condition].astype(str).to_numpy() if named else "",
+        }
+    )
+    if k.RESPONSE_TYPE1 in adata.obs:
+        table["response"] = adata.obs[k.RESPONSE_TYPE1].to_numpy(dtype=float)
+    return table
+
+
+def donor_responses(adata: AnnData) -> pd.DataFrame | None:
+    """``donor, lineage, condition, response``: a row a donor and lineage; None without donors."""
+    donors = adata.uns.get(k.UNS, {}).get(k.DONORS)
+    return None if donors is None else responses_of(donors)
+
+
+def responses_of(donors: pd.DataFrame) -> pd.DataFrame:
+    """Long form of a donor table's columns ``response_type1:<lineage>``.
+
+    >>> wide = pd.DataFrame({"donor": ["d"], "condition": ["c"], "response_type1:T_NK": [0.5]})
+    >>> responses_of(wide).values.tolist()
+    [['d', 'T/NK', 'c', 0.5]]
+    """
+    lineage_of = {k.column(name): name for name in k.LINEAGES}
+    parts = [
+        pd.DataFrame(
+            {
+                "donor": donors["donor"].astype(str).to_numpy(),
+                "lineage": lineage_of.get(column.removeprefix(_RESPONSE_PREFIX), column),
+                "condition": donors["condition"].astype(str).to_numpy(),
+                "response": donors[column].to_numpy(dtype=float),
+            }
+        )
+        for column in map(str, donors.columns)
+        if column.startswith(_RESPONSE_PREFIX) and not column.endswith("_se")
+    ]
+    columns = ["donor", "lineage", "condition", "response"]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)

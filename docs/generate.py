@@ -1,0 +1,131 @@
+"""Writes the pages that state facts of the package: columns, tables, gene sets, the API.
+
+Names come from the package and texts from columns.toml; the build fails where one of them lacks
+the other, so that no column stays unexplained.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from scifn import _keys, genesets
+
+TEXTS = tomllib.loads((Path(__file__).parent / "columns.toml").read_text(encoding="utf-8"))
+MODULES = {
+    "pp": "Checking the input",
+    "tl": "Analysis",
+    "get": "Reading results",
+    "pl": "Plots",
+    "genesets": "Gene sets",
+    "datasets": "Simulated cohorts",
+}
+TABLES = {
+    "donors": (),  # covariates and readouts depend on the call: the texts are the list
+    "imbalance": _keys.IMBALANCE_COLUMNS,
+    "bounds": _keys.BOUNDS_COLUMNS,
+    "strata": _keys.STRATA_COLUMNS,
+    "coverage": _keys.COVERAGE_COLUMNS,
+}
+
+
+def everything(folder: Path) -> None:
+    """Write all generated pages into an empty folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name, text in {
+        "cells.inc.md": cells(),
+        "types.inc.md": types(),
+        "tables.inc.md": tables(),
+        "genesets.inc.md": gene_sets(),
+        "top.rst": api("scifn", "The whole job", ["run", "report"]),
+        **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def markdown(header: list[str], rows: list[list[Any]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(
+        "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in line) + " |"
+        for line in lines
+    )
+
+
+def same(names: set[str], texts: set[str], where: str) -> None:
+    """Fail the build where a name has no text, or a text no name."""
+    if names != texts:
+        msg = f"{where}: no text for {sorted(names - texts)}, no name for {sorted(texts - names)}"
+        raise ValueError(msg)
+
+
+def cells() -> str:
+    """Columns of obs and obsm."""
+    names = {
+        name
+        for name, value in vars(_keys).items()
+        if isinstance(value, str) and value.startswith(_keys.PREFIX) and name != "PREFIX"
+    }
+    same(names, set(TEXTS["obs"]) | set(TEXTS["obsm"]), "columns of cells")
+    rows = [
+        [f'`{slot}["{getattr(_keys, name)}"]`', f"`tl.{step}`", kind, text]
+        for slot in ("obs", "obsm")
+        for name, (step, kind, text) in TEXTS[slot].items()
+    ]
+    return markdown(["where", "from", "kind", "meaning"], rows)
+
+
+def types() -> str:
+    """Cell types and their lineages."""
+    rows = [
+        [name, lineage, "no" if name in _keys.NOT_COUNTED else "yes"]
+        for name, lineage in _keys.LINEAGE_OF.items()
+    ]
+    return markdown(["cell type", "lineage", "counts in `n_total`"], rows)
+
+
+def tables() -> str:
+    """Columns of the tables in uns."""
+    parts = []
+    same(set(TABLES), set(TEXTS["tables"]), "tables")
+    for table, columns in TABLES.items():
+        texts = dict(TEXTS["tables"][table])
+        intro = texts.pop("_")
+        same(set(columns) or set(texts), set(texts), f"table {table}")
+        rows = [[f"`{name}`", texts[name]] for name in columns or texts]
+        parts += [f"### {table}", intro, markdown(["column", "meaning"], rows)]
+    return "\n\n".join(parts)
+
+
+def gene_sets() -> str:
+    """Every gene set with its source."""
+    rows = []
+    for row in genesets.table().to_dict("records"):
+        doi = f"[{row['doi']}](https://doi.org/{row['doi']})" if row["doi"] else ""
+        rows.append(
+            [
+                f"`{row['name']}`",
+                row["organism"],
+                row["n_genes"],
+                row["status"] if row["enabled"] else f"{row['status']}, disabled",
+                row["description"],
+                " ".join(filter(None, [row["reference"], doi])),
+                row["note"],
+            ]
+        )
+    header = ["set", "organism", "genes", "status", "what", "source", "note"]
+    return markdown(header, rows)
+
+
+def api(module: str, title: str, names: list[str] | None = None) -> str:
+    """A page that lists the public names of a module; autosummary writes a page for each."""
+    names = names or import_module(module).__all__
+    lines = [title, "=" * len(title), "", f".. currentmodule:: {module}", ""]
+    if module != "scifn":
+        lines += [f".. automodule:: {module}", "   :no-members:", ""]
+    lines += [".. autosummary::", "   :toctree: api", "   :nosignatures:", ""]
+    return "\n".join([*lines, *(f"   {name}" for name in names), ""])

@@ -1,0 +1,34 @@
+"""Execute every notebook in this folder; fails where a cell fails.
+
+The executed copies go to notebooks/_executed; the committed ones stay without outputs.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent
+EXECUTED = FOLDER / "_executed"
+
+
+def main() -> int:
+    """Execute all, or those named on the command line."""
+    paths = [Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.ipynb"))
+    EXECUTED.mkdir(exist_ok=True)
+    for path in paths:
+        start = time.monotonic()
+        notebook = nbformat.read(path, as_version=4)
+        resources = {"metadata": {"path": str(EXECUTED)}}
+        NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
+        nbformat.write(notebook, EXECUTED / path.name)
+        print(f"{path.name}: {time.monotonic() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

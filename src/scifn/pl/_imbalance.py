@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -87,9 +87,9 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             else:
                 _row(axes, y, table.iloc[line])
         axes.axvline(0, color=_style.MUTED, lw=0.8, zorder=0)
-        ticks = [y for y, line in enumerate(lines) if not isinstance(line, str)]
-        names = [_name(table.iloc[lines[y]], several=several) for y in ticks]
-        axes.set_yticks(ticks, names)
+        ticks = {y: line for y, line in enumerate(lines) if not isinstance(line, str)}
+        names = [_name(table.iloc[line], several=several) for line in ticks.values()]
+        axes.set_yticks(list(ticks), names)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.set_ylim(len(lines) - 0.4, -1.2)
@@ -113,12 +113,12 @@ def _lines(table: pd.DataFrame) -> list[int | str]:
     return lines
 
 
-def _name(row: pd.Series[object], *, several: bool) -> str:
+def _name(row: Any, *, several: bool) -> str:
     words = label(str(row["readout"]))
     return f"{words}: {row['group']}" if several else words
 
 
-def _row(axes: Axes, y: int, row: pd.Series[object]) -> None:
+def _row(axes: Axes, y: int, row: Any) -> None:
     effect, low, high = (_float(row[c]) for c in ("effect", "ci_low", "ci_high"))
     p = _float(row["p_permutation"])
     if np.isfinite(effect):
@@ -177,10 +177,10 @@ def _limits(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlim(float(values.min()) - pad, float(values.max()) + pad)
 
 
-def _float(value: object) -> float:
-    return float(value)  # type: ignore[arg-type]
+def _float(value: Any) -> float:
+    return float(value)
 
 
-def _count(value: object) -> str:
+def _count(value: Any) -> str:
     number = _float(value)
     return f"{number:.0f}" if np.isfinite(number) else "–"

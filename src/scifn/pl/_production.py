@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -86,14 +86,14 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None, reference: str | None =
     return axes
 
 
-def words(row: pd.Series[object]) -> str:
+def words(row: Any) -> str:
     """What one row says.
 
     >>> import pandas as pd
-    >>> words(pd.Series({"n_cells": 100.0, "n_strong": 0.0, "upper95": 0.0295}))
-    'none found in 100, ≤ 3 %'
+    >>> words(pd.Series({"n_cells": 100.0, "n_strong": 0.0, "upper95": 0.026}))
+    'none found in 100, ≤ 2.6 %'
     """
-    n, strong, upper = (float(row[c]) for c in ("n_cells", "n_strong", "upper95"))  # type: ignore[arg-type]
+    n, strong, upper = (float(row[c]) for c in ("n_cells", "n_strong", "upper95"))
     if not np.isfinite(strong):
         return "not measurable"
     bound = f"≤ {_style.percent(upper)}" if np.isfinite(upper) else "no bound"
@@ -102,9 +102,9 @@ def words(row: pd.Series[object]) -> str:
     return f"{_style.thousands(strong)} of {_style.thousands(n)}, {bound}"
 
 
-def _row(axes: Axes, y: int, row: pd.Series[object], look: tuple[str, str]) -> None:
+def _row(axes: Axes, y: int, row: Any, look: tuple[str, str]) -> None:
     color, marker = look
-    strong, upper, rate = (float(row[c]) for c in ("n_strong", "upper95", "rate"))  # type: ignore[arg-type]
+    strong, upper, rate = (float(row[c]) for c in ("n_strong", "upper95", "rate"))
     if np.isfinite(upper) and np.isfinite(strong):
         start = 100 * rate if np.isfinite(rate) and rate > 0 else _FLOOR / 10
         axes.plot([start, 100 * upper], [y, y], color=color, lw=1.2,

@@ -95,7 +95,7 @@ def _values(table: pd.DataFrame, lineage: str, condition: str) -> np.ndarray:
     chosen = (table["lineage"].astype(str) == lineage) & (
         table["condition"].astype(str) == condition
     )
-    values = table.loc[chosen, "response"].to_numpy(dtype=np.float64)
+    values = np.asarray(table.loc[chosen, "response"], dtype=np.float64)
     return values[np.isfinite(values)]
 
 

@@ -9,6 +9,8 @@ has a marker of its own, so that no reading depends on color alone.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
@@ -16,7 +18,7 @@ import matplotlib as mpl
 from scifn import _keys as k
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
@@ -72,7 +74,7 @@ STATUS_COLORS: Final[dict[str, str]] = {
     "refused": "#B4BAC2",
 }
 
-_RC: Final[dict[str, Any]] = {
+_RC: Final[dict[Any, Any]] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.5,
@@ -105,10 +107,22 @@ _RC: Final[dict[str, Any]] = {
     "axes.grid": False,
 }
 
+_offscreen: ContextVar[bool] = ContextVar("offscreen", default=False)
+
 
 def style() -> AbstractContextManager[None]:
     """Settings for one drawing, undone at the end of the ``with`` block."""
     return mpl.rc_context(_RC)
+
+
+@contextmanager
+def offscreen() -> Iterator[None]:
+    """Within it new figures are made without pyplot, so that no window or state is left."""
+    token = _offscreen.set(True)
+    try:
+        yield
+    finally:
+        _offscreen.reset(token)
 
 
 def new_axes(ax: Axes | None, *, width: float, height: float) -> Axes:
@@ -119,6 +133,10 @@ def new_axes(ax: Axes | None, *, width: float, height: float) -> Axes:
     if ax is not None:
         despine(ax)
         return ax
+    if _offscreen.get():
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=(width, height), layout="constrained").subplots()
     import matplotlib.pyplot as plt
 
     _, made = plt.subplots(figsize=(width, height), layout="constrained")

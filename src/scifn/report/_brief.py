@@ -1,0 +1,223 @@
+"""The page's first part: what the tables say, in sentences, and what they cannot say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scifn import _keys as k
+from scifn.pl._imbalance import label
+from scifn.pl._style import condition_order, type_order
+from scifn.report import _format as f
+from scifn.report._wording import FRACTION, RESPONSE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scifn.report._material import Material
+
+#: Set, and what cannot be told without it; in the order in which they matter here.
+NEEDED_FOR = (
+    ("ifn_alpha", "evidence of IFN-alpha transcription"),
+    ("pdc_identity_core", "which cells are pDC"),
+    ("b_transitional", "which B cells are transitional (Breg-like)"),
+    ("b_abc_dn2", "which B cells are atypical (DN2-like)"),
+    ("plasmablast", "which cells are plasmablasts"),
+    ("isg_sc_pan", "the response to type I interferon"),
+    ("cap_tlr79", "expression of the TLR7/9 pathway"),
+)
+
+
+def brief(material: Material) -> list[tuple[str, str]]:
+    """Heading and sentence of each statement that the tables allow."""
+    said = [
+        ("File", _file(material)),
+        ("Donors", _donors(material)),
+        ("Cells", _cells(material)),
+        ("Evidence", _evidence(material)),
+        ("Response", _response(material)),
+        ("Imbalance", _imbalance(material)),
+    ]
+    return [(head, sentence) for head, sentence in said if sentence]
+
+
+def _file(m: Material) -> str:
+    record = m.input
+    if not record:
+        return f"{f.plural(m.n_cells, 'cell')}; no expression matrix was read."
+    counts = {"as stored": "UMI counts", "recovered": "UMI counts, recovered exactly"}.get(
+        str(record.get("counts", "")), f"{record.get('scale', 'expression')} (counts unknown)"
+    )
+    return (
+        f"{f.plural(float(record.get('n_cells', m.n_cells)), 'cell')} and "
+        f"{f.plural(float(record.get('n_features', m.n_features)), 'feature')}; {counts} "
+        f"({record.get('matrix', 'the matrix')}), {record.get('species', 'unknown species')}."
+    )
+
+
+def _donors(m: Material) -> str:
+    if m.donors is None:
+        return ""
+    conditions = condition_order(m.donors["condition"], m.reference)
+    by = m.donors.groupby(m.donors["condition"].astype(str))["donor"].nunique()
+    parts = [f"{by[name]} {name}" for name in conditions]
+    both = m.donors.groupby("donor")["condition"].nunique()
+    paired = int((both > 1).sum())
+    text = f"{f.plural(m.donors['donor'].nunique(), 'donor')} ({f.listed(parts)})"
+    if paired:
+        text += f"; {paired} of them in more than one condition"
+    return text + ". Groups are compared on donors, never on cells."
+
+
+def _cells(m: Material) -> str:
+    if m.cells is None:
+        return ""
+    counts = m.cells["cell_type"].value_counts()
+    total = int(counts.sum())
+    shown = [name for name in (k.PDC, k.ASDC) if name in counts]
+    shown += [name for name in counts.index if name not in (*shown, k.UNASSIGNED)][:4]
+    parts = [
+        f"{name} {counts[name]:,} ({f.percent(counts[name] / total)})" for name in type_order(shown)
+    ]
+    unknown = int(counts.get(k.UNASSIGNED, 0))
+    tail = f"; {unknown:,} ({f.percent(unknown / total)}) unassigned" if unknown else ""
+    # fractions are of what was profiled, not of blood
+    return f"{', '.join(parts)}{tail}. Each is a {FRACTION}." if parts else f"All{tail[1:]}."
+
+
+def _evidence(m: Material) -> str:
+    if m.evidence is None:
+        return ""
+    strong, weak = (int(m.evidence[name].sum()) for name in ("strong", "weak"))
+    if not measurable(m):
+        return (
+            "IFNA transcript evidence: not measurable in this file. "
+            "That is not evidence of absence."
+        )
+    sentence = pdc_statement(m)
+    total = f"{f.plural(strong, 'cell')} with strong and {weak:,} with weak evidence"
+    return f"{total}. {sentence}" if sentence else f"{total}. Zero does not exclude secretion."
+
+
+def measurable(m: Material) -> bool:
+    """Whether IFNA evidence was measurable in any cell."""
+    if m.evidence is None:
+        return False
+    return bool(m.evidence[["none", "weak", "strong"]].to_numpy().sum() > 0)
+
+
+def pdc_statement(m: Material) -> str:
+    """The statements on pDC of the bounds table, pooled rows before others."""
+    if m.bounds is None:
+        return ""
+    pooled = m.bounds["pooled"].to_numpy(dtype=bool)
+    rows = m.bounds[pooled & (m.bounds["cell_type"].astype(str) == k.PDC).to_numpy()]
+    rows = rows[rows["ligand"].astype(str).str.upper().str.startswith("IFNA")]
+    said = [
+        (f"{row['condition']}: " if row["condition"] and len(rows) > 1 else "")
+        + str(row["statement"]).rstrip(".")
+        for _, row in rows.iterrows()
+    ]
+    return ". ".join(text for text in said if text) + ("." if said else "")
+
+
+def _response(m: Material) -> str:
+    if not m.has_response or m.cells is None:
+        return ""
+    conditions = condition_order(m.cells["condition"], m.reference)
+    parts = []
+    for lineage in k.LINEAGES[:4]:
+        chosen = m.cells[m.cells["lineage"] == lineage]
+        medians = chosen.groupby("condition")["response"].median()
+        shown = [
+            f"{f.effect(medians[c])}{f' ({c})' if c else ''}"
+            for c in conditions
+            if c in medians and np.isfinite(medians[c])
+        ]
+        if shown:
+            parts.append(f"{lineage} {' v '.join(shown)}")
+    if not parts:
+        return ""
+    words = RESPONSE[0].upper() + RESPONSE[1:]
+    return f"{words}, median over cells: {'; '.join(parts)}."
+
+
+def _imbalance(m: Material) -> str:
+    if m.imbalance is None:
+        return ""
+    rows = m.imbalance[m.imbalance["readout"].isin(k.PRIMARY_FAMILY)]
+    several = rows["group"].nunique() > 1
+    parts = [_one_effect(row, several=several) for _, row in rows.iterrows()]
+    if not parts:
+        return "No primary readout could be compared."
+    return "; ".join(parts) + "."
+
+
+def _one_effect(row: pd.Series, *, several: bool) -> str:
+    name = label(str(row["readout"])) + (f", {row['group']}" if several else "")
+    if not np.isfinite(float(row["effect"])):
+        return f"{name}: {f.words(row['status'])}"
+    text = f"{name} {f.effect(row['effect'])}"
+    ends = f.interval(row["ci_low"], row["ci_high"])
+    text += f" (95 % CI {ends}" if ends != f.MISSING else " (no interval"
+    if np.isfinite(float(row["p_permutation"])):
+        return f"{text}, p = {f.p_value(row['p_permutation'])})".replace("= <", "< ")
+    return f"{text}; {f.words(row['status'])}, no p-value)"
+
+
+def not_told(m: Material) -> list[str]:
+    """What could not be told from this file, and why."""
+    said = [*_sets(m), *_tables(m), *_left_out(m), *_statuses(m)]
+    said.append(
+        "Secretion of interferon, suppression by Breg-like cells, absolute cell numbers and the "
+        "source of a patient’s interferon: never, from transcripts alone."
+    )
+    return said
+
+
+def _sets(m: Material) -> list[str]:
+    if m.coverage is None:
+        return []
+    rows = m.coverage.set_index("set")
+    said = []
+    for name, purpose in NEEDED_FOR:
+        if name in rows.index and str(rows.loc[name, "status"]) not in ("ok", "reduced", "warning"):
+            found, size = rows.loc[name, "n_found"], rows.loc[name, "n_genes"]
+            said.append(
+                f"{purpose[0].upper()}{purpose[1:]}: {f.count(found)} of {f.count(size)} genes of "
+                f"{name} are among the features ({f.words(rows.loc[name, 'status'])})."
+            )
+    return said
+
+
+def _tables(m: Material) -> list[str]:
+    heads = {
+        "cells": "Cell types", "evidence": "Evidence", "donors": "Donor table",
+        "imbalance": "Group comparison", "bounds": "Detection bounds",
+    }  # fmt: skip
+    return [f"{head}: {m.absent[name]}" for name, head in heads.items() if name in m.absent]
+
+
+def _left_out(m: Material) -> list[str]:
+    """Donor rows with a note, each note once with the number of donors."""
+    if m.donors is None:
+        return []
+    noted = m.donors[m.donors["note"].astype(str) != ""]
+    by = noted.groupby(noted["note"].astype(str), sort=False)["donor"].nunique()
+    return [f"{f.plural(n, 'donor')}: {note}." for note, n in by.items()]
+
+
+def _statuses(m: Material) -> list[str]:
+    """Comparisons without a p-value, those of one reason in one sentence."""
+    if m.imbalance is None:
+        return []
+    without = m.imbalance[~np.isfinite(m.imbalance["p_permutation"].to_numpy(dtype=float))]
+    said = []
+    for (status, note), rows in without.groupby(["status", "note"], sort=False):
+        names = [label(str(name)) for name in dict.fromkeys(rows["readout"])]
+        if len(names) > 4:
+            names = [*names[:3], f"{len(names) - 3} others"]
+        reason = f.words(status) + (f" ({note})" if note else "")
+        said.append(f"No p-value for {f.listed(names)}: {reason}.")
+    return said

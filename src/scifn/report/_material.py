@@ -1,0 +1,120 @@
+"""Everything that the report draws on, gathered once; what is missing is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scifn import _keys as k
+from scifn import get
+from scifn._errors import MissingKeyError
+from scifn.pl._source import cell_table, parameter, reference_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+#: Fewest cells of a type and condition whose mean is shown.
+MIN_CELLS = 10
+
+
+@dataclass(frozen=True)
+class Material:
+    """Tables, or None with the reason in ``absent``."""
+
+    simulated: bool
+    truth: Mapping[str, Any]
+    store: Mapping[str, Any]
+    n_cells: int
+    n_features: int
+    donor: str | None
+    condition: str | None
+    reference: str | None
+    cells: pd.DataFrame | None
+    capacity: pd.DataFrame | None
+    evidence: pd.DataFrame | None
+    coverage: pd.DataFrame | None
+    donors: pd.DataFrame | None
+    imbalance: pd.DataFrame | None
+    bounds: pd.DataFrame | None
+    absent: Mapping[str, str]
+
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """The record of how the matrix was read; empty where nothing was read."""
+        record = self.store.get(k.INPUT, {})
+        return record if isinstance(record, Mapping) else {}
+
+    @property
+    def has_response(self) -> bool:
+        """Whether any cell has a response score."""
+        return (
+            self.cells is not None
+            and "response" in self.cells
+            and bool(np.isfinite(self.cells["response"]).any())
+        )
+
+
+def gather(adata: AnnData) -> Material:
+    """Read all tables of ``adata``; nothing is computed that a step should have."""
+    absent: dict[str, str] = {}
+
+    def have(name: str, load: Callable[[Any], pd.DataFrame]) -> pd.DataFrame | None:
+        try:
+            return load(adata)
+        except MissingKeyError as error:
+            absent[name] = str(error)
+            return None
+
+    truth = adata.uns.get(k.TRUTH)
+    return Material(
+        simulated=truth is not None,
+        truth=truth if isinstance(truth, Mapping) else {},
+        store=adata.uns.get(k.UNS, {}),
+        n_cells=int(adata.n_obs),
+        n_features=int(adata.n_vars),
+        donor=parameter(adata, "donor"),
+        condition=parameter(adata, "condition"),
+        reference=reference_of(adata),
+        cells=have("cells", cell_table),
+        capacity=have("capacity", _capacity),
+        evidence=have("evidence", _evidence),
+        coverage=have("coverage", get.coverage),
+        donors=have("donors", get.donors),
+        imbalance=have("imbalance", get.imbalance),
+        bounds=have("bounds", get.bounds),
+        absent=absent,
+    )
+
+
+def _capacity(adata: AnnData) -> pd.DataFrame:
+    """Mean of each machinery column by cell type and condition; NaN for few cells."""
+    if k.CAPACITY not in adata.obsm:
+        msg = f"obsm[{k.CAPACITY!r}] is not there: call scifn.tl.capacity(adata) first."
+        raise MissingKeyError(msg)
+    groups = cell_table(adata)[["cell_type", "condition"]]
+    values = pd.DataFrame(adata.obsm[k.CAPACITY]).reset_index(drop=True).astype(float)
+    grouped = values.groupby([groups["cell_type"], groups["condition"]], observed=True)
+    means, sizes = grouped.mean(), grouped.size()
+    means[sizes < MIN_CELLS] = np.nan
+    means.insert(0, "n_cells", sizes.astype(float))
+    return means.reset_index()
+
+
+def _evidence(adata: AnnData) -> pd.DataFrame:
+    """Cells of each type by strength of evidence, and their IFNA UMIs."""
+    if k.IFNA_EVIDENCE not in adata.obs:
+        msg = f"obs[{k.IFNA_EVIDENCE!r}] is not there: call scifn.tl.production(adata) first."
+        raise MissingKeyError(msg)
+    types = cell_table(adata)["cell_type"]
+    found = adata.obs[k.IFNA_EVIDENCE].astype(str).to_numpy()
+    table = pd.crosstab(types, found).reindex(columns=list(k.EVIDENCES), fill_value=0)
+    for column in (k.IFNA_UMI, k.IFNB1_UMI, k.IFNK_UMI, k.IFN1_OTHER_UMI, k.IFNL_UMI):
+        if column in adata.obs:
+            umi = pd.Series(adata.obs[column].to_numpy(dtype=float))
+            table[column] = umi.groupby(types).sum(min_count=1)
+    table.columns.name = None
+    return table.reset_index()

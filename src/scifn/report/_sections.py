@@ -1,0 +1,128 @@
+"""Sections on the file, the cells, interferon and the response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scifn import _keys as k
+from scifn.pl import _cell_types, _coverage
+from scifn.pl._style import condition_order, type_order
+from scifn.report import _format as f
+from scifn.report import _wording as w
+from scifn.report._blocks import Absent, Block, Facts, Items, Note, Section, Table, Text
+from scifn.report._figures import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scifn.report._material import Material
+
+_INPUT_WORDS = (
+    ("matrix", "Matrix read"),
+    ("storage", "Stored as"),
+    ("scale", "Scale"),
+    ("counts", "UMI counts"),
+    ("identifiers", "Identifiers"),
+    ("species", "Species"),
+    ("n_cells", "Cells"),
+    ("n_features", "Features"),
+    ("n_panel_genes", "Genes used by scifn"),
+    ("reason", "Reason for the choice"),
+)
+
+
+def file(m: Material) -> Section:
+    """What was in the file and what could be measured."""
+    blocks: list[Block] = []
+    facts = [
+        (words, f.count(m.input[key]) if key.startswith("n_") else str(m.input[key]))
+        for key, words in _INPUT_WORDS
+        if m.input.get(key, "") != ""
+    ]
+    facts += [
+        (words, value)
+        for words, value in (
+            ("Donor column", m.donor),
+            ("Condition column", m.condition),
+            ("Reference", m.reference),
+        )
+        if value
+    ]
+    blocks.append(Facts(facts) if facts else Absent("No step has read a matrix of this object."))
+    notes = [line for line in str(m.input.get("notes", "")).split("\n") if line]
+    if notes:
+        blocks.append(Items(notes))
+    if m.coverage is None:
+        return Section("file", "What was in the file", [*blocks, Absent(m.absent["coverage"])])
+    order = m.coverage.sort_values("set", ignore_index=True)
+    blocks.append(
+        figure(
+            _coverage.draw,
+            order,
+            caption="Genes of each set among the features. Under 50 % (or under three genes) a set "
+            "is refused, under 80 % it is used with a warning.",
+            alt=f"Bars of coverage for {len(order)} gene sets; the table below holds the numbers.",
+        )
+    )
+    blocks.append(_coverage_table(order))
+    return Section("file", "What was in the file, and what could be measured", blocks)
+
+
+def _coverage_table(table: pd.DataFrame) -> Table:
+    rows = []
+    for _, row in table.iterrows():
+        missing = [
+            name for name in str(row["missing"]).replace(";", ",").split(",") if name.strip()
+        ]
+        names = ", ".join(name.strip() for name in missing[:12])
+        more = f" and {len(missing) - 12} more" if len(missing) > 12 else ""
+        rows.append(
+            [
+                str(row["set"]),
+                f"{f.count(row['n_found'])} of {f.count(row['n_genes'])}",
+                f.words(row["status"]),
+                (names + more) or f.MISSING,
+            ]
+        )
+    return Table("Coverage of the gene sets.", ["Set", "Found", "Status", "Missing"], rows,
+                 frozenset({0, 2, 3}))  # fmt: skip
+
+
+def cells(m: Material) -> Section:
+    """Cells by type."""
+    title = "Cells by type"
+    if m.cells is None:
+        return Section("cells", title, [Absent(m.absent["cells"])])
+    table = (
+        m.cells.groupby(["cell_type", "condition"], observed=True).size().rename("n_cells")
+    ).reset_index()
+    conditions = condition_order(table["condition"], m.reference)
+    wide = table.pivot_table(index="cell_type", columns="condition", values="n_cells", fill_value=0)
+    totals = wide.sum()
+    rows = []
+    for name in type_order(wide.index):
+        row = [name, k.LINEAGE_OF.get(name, "Other")]
+        for c in conditions or [""]:
+            row += [f.count(wide.loc[name, c]), f.percent(wide.loc[name, c] / totals[c])]
+        rows.append(row)
+    heads = ["Cell type", "Lineage"]
+    for c in conditions or [""]:
+        heads += [c or "Cells", "of all"]
+    blocks: list[Block] = [
+        figure(
+            _cell_types.draw,
+            table,
+            reference=m.reference,
+            caption="Cells of each type by condition. Counts of cells describe the file; groups "
+            "are compared on donors only.",
+            alt="Dots of cell counts by type and condition; the table below holds the numbers.",
+        ),
+        Table("Cells by type and condition.", heads, rows, frozenset({0, 1})),
+        Note(f"{w.BREG}. {w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. Each share is a {w.FRACTION}."),
+    ]
+    if any(t in (k.DC_UNRESOLVED, k.B_UNRESOLVED) for t in wide.index):
+        blocks.append(
+            Text("“Unresolved” marks cells whose lineage is known, and whose type these features "
+                 "cannot tell.")
+        )  # fmt: skip
+    return Section("cells", title, blocks)

@@ -1,0 +1,183 @@
+"""Sections on interferon: evidence and bounds, capacity, response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scifn import _keys as k
+from scifn.pl import _production, _response
+from scifn.pl._source import responses_of
+from scifn.pl._style import condition_order, type_order
+from scifn.report import _format as f
+from scifn.report import _wording as w
+from scifn.report._blocks import Absent, Block, Note, Section, Table, Text
+from scifn.report._brief import measurable
+from scifn.report._figures import figure
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scifn.report._material import Material
+
+_LIGANDS = (
+    (k.IFNA_UMI, "IFNA"),
+    (k.IFNB1_UMI, "IFNB1"),
+    (k.IFNK_UMI, "IFNK"),
+    (k.IFN1_OTHER_UMI, "other type I"),
+    (k.IFNL_UMI, "IFNL"),
+)
+_MODULES = {
+    "tlr79": "TLR7/9",
+    "tlr3": "TLR3",
+    "rlr": "RIG-I/MDA5",
+    "cgas_sting": "cGAS-STING",
+    "brakes": "brakes",
+}
+
+
+def interferon(m: Material) -> Section:
+    """Evidence and capacity: with response, three quantities that are never summed."""
+    blocks: list[Block] = [
+        Text(
+            "Three quantities are kept apart and never summed: transcripts of interferon itself "
+            "(evidence), expression of the machinery that could make it (capacity) and expression "
+            "of the genes that it induces (response, next section)."
+        )
+    ]
+    if m.evidence is None:
+        blocks.append(Absent(m.absent["evidence"]))
+    else:
+        blocks += _evidence(m, m.evidence)
+    if m.bounds is None:
+        blocks.append(Absent(m.absent["bounds"]))
+    else:
+        blocks += _bounds(m, m.bounds)
+    blocks += _capacity(m)
+    return Section("interferon", "Evidence of interferon transcription, and its bounds", blocks)
+
+
+def _evidence(m: Material, table: pd.DataFrame) -> list[Block]:
+    ligands = [(column, name) for column, name in _LIGANDS if column in table]
+    by: Any = table.set_index("cell_type")
+    rows = [
+        [name, *(f.count(by.loc[name, e]) for e in k.EVIDENCES),
+         *(f.count(by.loc[name, column]) for column, _ in ligands)]
+        for name in type_order(by.index)
+    ]  # fmt: skip
+    heads = ["Cell type", *(f.words(e) for e in k.EVIDENCES), *(f"{n} UMI" for _, n in ligands)]
+    positive = [name for name in type_order(by.index) if by.loc[name, "strong"] > 0]
+    said = w.filled_source(positive) if measurable(m) else w.SOURCE.replace("..", "not measurable")
+    return [
+        Table("Cells by strength of IFNA transcript evidence, and UMIs of each ligand. A dash is "
+              "not measurable, which is not zero.", heads, rows),
+        Note(said[0].upper() + said[1:] + "."),
+    ]  # fmt: skip
+
+
+def _bounds(m: Material, table: pd.DataFrame) -> list[Block]:
+    pooled = table[table["pooled"].to_numpy(dtype=bool)]
+    if pooled.empty:
+        pooled = table
+    ligands = [name for name in dict.fromkeys(pooled["ligand"]) if name]
+    alpha = pooled[pooled["ligand"] == ligands[0]] if ligands else pooled
+    rows = [
+        [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
+         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["rate"]), f.percent(r["upper95"])]
+        for _, r in alpha.iterrows()
+    ]  # fmt: skip
+    heads = ["Cell type", "Condition", "Cells", "Weak", "Strong", "Strong, share", "Upper 95 %"]
+    pdc = alpha[(alpha["cell_type"].astype(str) == k.PDC).to_numpy()]
+    said = [
+        (f"{r['condition']}: " if r["condition"] else "") + str(r["statement"])
+        for _, r in (pdc if len(pdc) else alpha.head(1)).iterrows()
+        if r["statement"]
+    ]
+    return [
+        figure(
+            _production.draw,
+            alpha,
+            reference=m.reference,
+            caption="Cells with strong IFNA evidence and the 95 % upper bound, donors pooled "
+            "(descriptive). A dotted line without a dot: none was found, and every share up to "
+            "the bound is possible.",
+            alt="Upper bounds on detectable producers by cell type; the table holds the numbers.",
+        ),
+        Table("Detection bounds, donors pooled (descriptive). A dash is not measurable.",
+              heads, rows, frozenset({0, 1})),
+        *(Note(text) for text in said),
+    ]  # fmt: skip
+
+
+def _capacity(m: Material) -> list[Block]:
+    if m.capacity is None:
+        return [Absent(m.absent["capacity"])]
+    modules = [name for name in k.CAPACITY_MODULES if name in m.capacity]
+    finite = np.isfinite(m.capacity[modules].to_numpy(dtype=float)).any(axis=1)
+    called = ~m.capacity["cell_type"].isin([k.DOUBLET, k.UNASSIGNED]).to_numpy()
+    shown = m.capacity[finite & called]
+    if shown.empty:
+        return [Note("Expression of pathway components: not measurable in any cell type.")]
+    by = {name: i for i, name in enumerate(type_order(shown["cell_type"]))}
+    shown = shown.sort_values("cell_type", key=lambda s: s.astype(str).map(by), kind="stable")
+    rows = [
+        [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
+         *(_with_residual(r, name) for name in modules)]
+        for _, r in shown.iterrows()
+    ]  # fmt: skip
+    heads = ["Cell type", "Condition", "Cells", *(_MODULES[name] for name in modules)]
+    return [
+        Table("Capacity: expression of pathway components, mean over cells; in parentheses what "
+              "the response does not explain. Groups of fewer than 10 cells are left out.",
+              heads, rows, frozenset({0, 1})),
+        Note("Expression of pathway components, not pathway activity."),
+    ]  # fmt: skip
+
+
+def _with_residual(row: pd.Series, name: str) -> str:
+    adjusted = row.get(f"{name}_resid", np.nan)
+    return f"{f.effect(row[name])} ({f.effect(adjusted)})"
+
+
+def response(m: Material) -> Section:
+    """Response by type and condition."""
+    title = "Response to interferon by type and condition"
+    if m.cells is None or "response" not in m.cells:
+        text = m.absent.get("cells") or (
+            f"obs[{k.RESPONSE_TYPE1!r}] is not there: call scifn.tl.response(adata) first."
+        )
+        return Section("response", title, [Absent(text)])
+    if not m.has_response:
+        return Section("response", title, [Note("The response was not measurable in any cell.")])
+    donors = None if m.donors is None else responses_of(m.donors)
+    conditions = condition_order(m.cells["condition"], m.reference)
+    finite = m.cells[np.isfinite(m.cells["response"])]
+    grouped = finite.groupby(["cell_type", "condition"], observed=True)["response"]
+    middle, size = grouped.median(), grouped.size()
+    rows = []
+    for name in type_order(finite["cell_type"]):
+        row = [name]
+        for c in conditions or [""]:
+            enough = size.get((name, c), 0) > 0
+            row += [f.count(size.get((name, c), 0)),
+                    f.effect(middle.get((name, c))) if enough else f.MISSING]  # fmt: skip
+        rows.append(row)
+    heads = ["Cell type"]
+    for c in conditions or [""]:
+        heads += [f"{c} cells".strip(), "median"]
+    blocks: list[Block] = [
+        figure(
+            _response.draw,
+            m.cells,
+            donors=donors,
+            reference=m.reference,
+            caption="Type I response. Boxes: cells (middle half; whiskers 5th to 95th percentile). "
+            "Points: donors, the unit of every comparison.",
+            alt="Boxes of the response by lineage and condition; the table holds the medians.",
+        ),
+        Table("Type I response, median over cells (descriptive).", heads, rows),
+        Note(f"{w.RESPONSE[0].upper()}{w.RESPONSE[1:]}. A response is not production: whose "
+             "interferon it was, and when, it does not say."),
+    ]  # fmt: skip
+    return Section("response", title, blocks)

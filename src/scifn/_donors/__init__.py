@@ -1,0 +1,27 @@
+"""The waist of the house: cells go in, a row a donor x condition x visit comes out.
+
+Everything that compares groups starts from this table and never sees a cell, so
+that no one can take cells for independent observations by accident.
+"""
+
+from __future__ import annotations
+
+from scifn._donors._labels import Labels, read_labels
+from scifn._donors._pseudobulk import pseudobulk
+from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
+from scifn._donors._table import DonorTable, donor_table
+from scifn._donors._types import resolve_types
+from scifn._donors._visits import collapse_visits
+
+__all__ = [
+    "MIN_B",
+    "MIN_CELLS",
+    "DonorTable",
+    "Labels",
+    "collapse_visits",
+    "donor_table",
+    "pseudobulk",
+    "read_labels",
+    "readouts",
+    "resolve_types",
+]

@@ -1,0 +1,156 @@
+"""Sums over the cells of each row of the donor table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+from scifn._donors._labels import IntArray
+from scifn._donors._types import B_CELLS, codes_of
+from scifn._stats.bounds import upper_bound
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+#: Cells that a mean over cells needs.
+MIN_MEAN = 10
+_LINEAGE = np.array([k.LINEAGES.index(k.LINEAGE_OF[t]) for t in k.CELL_TYPES])
+
+
+def per_row(rows: IntArray, mask: BoolArray, n_rows: int) -> FloatArray:
+    """How many cells of each row are in the mask, (n_rows,)."""
+    return np.bincount(rows[mask & (rows >= 0)], minlength=n_rows).astype(np.float64)
+
+
+def counts_of(
+    obs: pd.DataFrame,
+    rows: IntArray,
+    types: IntArray,
+    n_rows: int,
+    can: Mapping[str, bool],
+    *,
+    own: bool,
+) -> pd.DataFrame:
+    """Counts by cell type, NaN where a type could not be told.
+
+    ``own`` says that the types are the user's labels: then the calls that the identity step left
+    in obs do not decide whether pDC are measurable, but Breg-like cells are still its calls where
+    it made any, for a label "transitional" is a coarser thing.
+    """
+
+    def count(*names: str) -> FloatArray:
+        return per_row(rows, np.isin(types, codes_of(names)), n_rows)
+
+    def seen(n: FloatArray, name: str) -> FloatArray:
+        return n if can[name] else np.full(n_rows, np.nan)
+
+    everything = np.ones(len(rows), dtype=np.bool_)
+    total = per_row(rows, ~np.isin(types, codes_of(k.NOT_COUNTED)), n_rows)
+    pdc = seen(count(k.PDC), k.PDC)
+    if not own and k.PDC_CALL in obs:
+        judged = per_row(rows, _not_na(obs[k.PDC_CALL]), n_rows)
+        pdc = np.where(judged > 0, pdc, np.nan)
+    n_b = seen(count(*B_CELLS), "B")
+    breg, modality = _breg(obs, rows, types, n_rows, can, own=own)
+    effector = {
+        "n_plasmablast": seen(count(k.PLASMABLAST), k.PLASMABLAST),
+        "n_plasma": seen(count(k.PLASMA), k.PLASMA),
+        "n_b_atypical": seen(count(k.B_ATYPICAL), k.B_ATYPICAL),
+    }
+    parts = np.column_stack(list(effector.values()))
+    known = ~np.isnan(parts).all(axis=1)
+    return pd.DataFrame(
+        {
+            "n_cells": per_row(rows, everything, n_rows).astype(np.int64),
+            "n_total": total.astype(np.int64),
+            "n_pdc": pdc,
+            "n_asdc": seen(count(k.ASDC), k.ASDC),
+            "n_b": n_b,
+            "n_breg_like": np.where(np.isnan(n_b), np.nan, breg),
+            "breg_modality": modality,
+            **effector,
+            "n_b_effector": np.where(known, np.nansum(parts, axis=1), np.nan),
+        }
+    )
+
+
+def _not_na(calls: pd.Series) -> BoolArray:
+    """Cells on which a call was made at all."""
+    return np.asarray(calls.notna() & (calls.astype(str) != "NA"), dtype=np.bool_)
+
+
+def _breg(
+    obs: pd.DataFrame,
+    rows: IntArray,
+    types: IntArray,
+    n_rows: int,
+    can: Mapping[str, bool],
+    *,
+    own: bool,
+) -> tuple[FloatArray, list[str]]:
+    """Breg-like cells a row, and what told them: protein, rna, labels or none."""
+    is_b = np.isin(types, codes_of(B_CELLS))
+    if k.BREG_KIND in obs:
+        judged = is_b & _not_na(obs[k.BREG_KIND])
+        if (judged & (rows >= 0)).any():
+            like = judged & np.asarray(obs[k.BREG_KIND].astype(str) == "transitional_like")
+            protein = np.zeros(len(rows), dtype=np.bool_)
+            if k.BREG_EVIDENCE in obs:
+                protein = np.asarray(obs[k.BREG_EVIDENCE].astype(str) == "protein")
+            by_protein = per_row(rows, is_b & protein, n_rows) > 0
+            # A row whose B cells were all beyond judgement has no count, not a count of 0;
+            # a row without B cells has 0.
+            known = (per_row(rows, judged, n_rows) > 0) | (per_row(rows, is_b, n_rows) == 0)
+            n = np.where(known, per_row(rows, like, n_rows), np.nan)
+            words = np.where(known, np.where(by_protein, "protein", "rna"), "none")
+            return n, [str(w) for w in words]
+    if own and can[k.B_TRANSITIONAL]:
+        return per_row(rows, types == codes_of((k.B_TRANSITIONAL,))[0], n_rows), ["labels"] * n_rows
+    return np.full(n_rows, np.nan), ["none"] * n_rows
+
+
+def response_of(
+    obs: pd.DataFrame, rows: IntArray, types: IntArray, n_rows: int
+) -> dict[str, NDArray[np.float64]]:
+    """Mean type I interferon response by lineage, NaN below ten cells that have one."""
+    if k.RESPONSE_TYPE1 not in obs:
+        return {}
+    score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
+    counted = ~np.isin(types, codes_of(k.NOT_COUNTED)) & (rows >= 0)
+    out = {}
+    for i, lineage in enumerate(k.LINEAGES):
+        use = counted & (_LINEAGE[types] == i)
+        if lineage == "Unassigned" or not use.any():
+            continue
+        use &= ~np.isnan(score)
+        n = per_row(rows, use, n_rows)
+        total = np.bincount(rows[use], weights=score[use], minlength=n_rows)
+        mean = np.divide(total, n, out=np.full(n_rows, np.nan), where=n >= MIN_MEAN)
+        out[f"response_type1:{k.column(lineage)}"] = mean
+    return out
+
+
+def ifna_of(
+    obs: pd.DataFrame, rows: IntArray, types: IntArray, n_rows: int, can: Mapping[str, bool]
+) -> dict[str, NDArray[np.float64]]:
+    """IFNA-positive pDC, and the one-sided 95 % upper bound of their share.
+
+    Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404. The bound is of transcript-positive
+    pDC: zero positives do not exclude secretion.
+    """
+    if k.IFNA_EVIDENCE not in obs or not can[k.PDC]:
+        return {}
+    call = obs[k.IFNA_EVIDENCE].astype(str).to_numpy()
+    pdc = (types == codes_of((k.PDC,))[0]) & np.isin(call, ("none", "weak", "strong"))
+    if not np.isin(call, ("none", "weak", "strong")).any():
+        return {}
+    n = per_row(rows, pdc, n_rows)
+    positive = per_row(rows, pdc & np.isin(call, ("weak", "strong")), n_rows)
+    return {
+        "pdc_ifna_positive": np.where(n > 0, positive, np.nan),
+        "pdc_ifna_upper95": upper_bound(positive, n),
+    }

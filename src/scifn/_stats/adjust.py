@@ -1,0 +1,51 @@
+"""Multiplicity: Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x, by family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scifn import _keys as k
+
+FloatArray = NDArray[np.float64]
+
+
+def family_of(readout: str) -> str:
+    """Family in which a readout is adjusted: primary, balance, response or exploratory.
+
+    >>> family_of("logit_pdc"), family_of("ilr_1"), family_of("response_type1:B")
+    ('primary', 'balance', 'response')
+    """
+    if readout in k.PRIMARY_FAMILY:
+        return "primary"
+    if readout in k.READOUTS:
+        return "balance"
+    return "response" if readout.startswith("response_type1:") else "exploratory"
+
+
+def benjamini_hochberg(p: ArrayLike) -> FloatArray:
+    """Adjusted p-values; a NaN stays NaN and counts for nothing.
+
+    >>> benjamini_hochberg([0.01, 0.04, np.nan, 0.03])
+    array([0.03, 0.04,  nan, 0.04])
+    """
+    given = np.asarray(p, dtype=np.float64)
+    out = np.full(given.shape, np.nan)
+    known = np.flatnonzero(~np.isnan(given))
+    if known.size:
+        order = known[np.argsort(given[known])[::-1]]
+        rank = np.arange(known.size, 0, -1)
+        out[order] = np.minimum(np.minimum.accumulate(given[order] * known.size / rank), 1.0)
+    return out
+
+
+def by_family(p: ArrayLike, families: Sequence[str]) -> FloatArray:
+    """Benjamini-Hochberg within each family, over all contrasts of the table."""
+    given = np.asarray(p, dtype=np.float64)
+    labels = np.asarray(families)
+    out = np.full(given.shape, np.nan)
+    for family in dict.fromkeys(families):
+        out[labels == family] = benjamini_hochberg(given[labels == family])
+    return out

@@ -26,6 +26,7 @@ exclude_patterns = ["_build", "generated/*.inc.md"]
 html_theme = "furo"
 html_title = f"scifn {release}"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme_options = {"footer_icons": []}
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]

@@ -102,23 +102,20 @@ def tables() -> str:
 
 
 def gene_sets() -> str:
-    """Every gene set with its source."""
-    rows = []
+    """Every gene set with its source, a short section each."""
+    parts = []
     for row in genesets.table().to_dict("records"):
+        state = row["status"] if row["enabled"] else f"{row['status']}, **disabled**"
         doi = f"[{row['doi']}](https://doi.org/{row['doi']})" if row["doi"] else ""
-        rows.append(
-            [
-                f"`{row['name']}`",
-                row["organism"],
-                row["n_genes"],
-                row["status"] if row["enabled"] else f"{row['status']}, disabled",
-                row["description"],
-                " ".join(filter(None, [row["reference"], doi])),
-                row["note"],
-            ]
-        )
-    header = ["set", "organism", "genes", "status", "what", "source", "note"]
-    return markdown(header, rows)
+        source = " ".join(filter(None, [row["reference"], doi]))
+        parts += [
+            f"### {row['name']}",
+            f"{row['description']} *{row['organism']}, {row['n_genes']} genes, {state}.*",
+            f"Source: {source}" if source else "",
+            f"Note: {row['note']}" if row["note"] else "",
+            "`" + " ".join(row["genes"].split(";")) + "`",
+        ]
+    return "\n\n".join(filter(None, parts))
 
 
 def api(module: str, title: str, names: list[str] | None = None) -> str:

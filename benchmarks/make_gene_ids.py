@@ -75,7 +75,16 @@ def curated(species: str) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def check(species: str, known: dict[str, list[str]], names: dict[str, dict[str, list[str]]]) -> None:
+def other_names(species: str) -> set[str]:
+    """Every name of a species' genes in capitals, current and older ones."""
+    names = curated(species)
+    older = {name for kind in KINDS for many in names[kind].values() for name in many}
+    return {name.upper() for name in older | set(gencode(species))}
+
+
+def check(
+    species: str, known: dict[str, list[str]], names: dict[str, dict[str, list[str]]]
+) -> None:
     """Stop at an alias that is a current symbol, or that two genes claim."""
     owners: dict[str, str] = {}
     for kind in KINDS:
@@ -92,6 +101,7 @@ def rows(
 ) -> Iterator[dict[str, str]]:
     """One row a gene."""
     known, names = gencode(species), curated(species)
+    other = other_names("mouse" if species == "human" else "human")
     check(species, known, names)
     for symbol in sorted(symbols):
         if symbol not in known:
@@ -103,6 +113,8 @@ def rows(
             "previous": ";".join(names["previous"].get(symbol, ())),
             "ambiguous": ";".join(names["ambiguous"].get(symbol, ())),
             "panel": str(int(symbol in panel)),
+            # upper-cased, no gene of the other species: tells them apart whatever the case
+            "species_only": str(int(symbol.upper() not in other)),
         }
         yield row | ({"human": human_of.get(symbol, "")} if species == "mouse" else {})
 
@@ -138,9 +150,7 @@ def main() -> None:
     write("ids_human.csv", rows("human", known, human, {}))
 
     gencode_mouse = gencode("mouse")
-    to_mouse = {
-        h: m for h, m in orthologs(set(names["no_ortholog"])).items() if m in gencode_mouse
-    }
+    to_mouse = {h: m for h, m in orthologs(set(names["no_ortholog"])).items() if m in gencode_mouse}
     to_mouse = {h: m for h, m in to_mouse.items() if h in known}
     mouse = set_genes("mouse")
     symbols = mouse | set(to_mouse.values()) | set(curated("mouse")["common"])

@@ -111,8 +111,8 @@ def table() -> pd.DataFrame:
     --------
     >>> from scifn import genesets
     >>> sets = genesets.table().set_index("name")
-    >>> sets.loc["ifngs4_like", ["n_genes", "status", "doi"]].tolist()
-    [4, 'verified', '10.1002/jcph.2055']
+    >>> sets.loc["ifngs4_like", "status"], sets.loc["ifngs4_like", "doi"]
+    ('verified', '10.1002/jcph.2055')
     """
     import pandas as pd
 

@@ -1,0 +1,317 @@
+"""Finds genes among the features of a matrix, whatever they are called there.
+
+Order of trust: Ensembl ID, approved symbol, alias, previous symbol. A name further down the
+list is used only where everything above it is absent, so an alias is never added to a gene
+that is there under its own name. Features that are the same gene are summed by the caller:
+each gene comes with all its positions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from scifn.genesets._ids import Ids, ids
+from scifn.genesets._names import Features, examples, refuse_no_genes, take_apart, unrecognized
+from scifn.genesets._species import Decision, decide_species
+
+__all__ = ["Resolution", "resolve"]
+
+#: What make_unique of anndata ("-1") and of R (".1") appends to the second of two equal names.
+_COPY: Final = re.compile(r"^(.+)[-.]\d{1,2}$")
+_NOT_IN_R_NAMES: Final = re.compile(r"[^A-Za-z0-9._]")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which wanted genes are among the features, where, and how they were found."""
+
+    #: Approved symbols that were found, sorted.
+    genes: tuple[str, ...]
+    #: Positions of the features of each gene, to be summed.
+    columns: tuple[tuple[int, ...], ...]
+    #: Approved symbols of the wanted genes that were not found, sorted.
+    missing: tuple[str, ...]
+    #: "human" or "mouse".
+    species: str
+    #: What the features are called by, in words.
+    identifiers: str
+    #: Plain sentences on everything that was not an exact match.
+    notes: tuple[str, ...]
+    #: Gene -> "ensembl", "symbol", "alias", "previous", "ambiguous alias", "make.names" or
+    #: "case folded".
+    how: dict[str, str]
+
+
+def resolve(
+    names: Sequence[str],
+    wanted: Iterable[str],
+    *,
+    ensembl: Sequence[str] | None = None,
+    species: str | None = None,
+) -> Resolution:
+    """Find genes among feature names.
+
+    Parameters
+    ----------
+    names
+        Feature names as they are in the file: symbols, Ensembl IDs or both in one.
+    wanted
+        Genes to find; aliases and previous symbols are read as their approved symbol.
+    ensembl
+        Ensembl ID of each feature where the file has them in a column of their own.
+    species
+        ``"human"`` or ``"mouse"``; detected if None.
+
+    Returns
+    -------
+    The genes found with the positions of their features, and the story of how. It does not
+    depend on the order of the features, but for the positions.
+
+    Raises
+    ------
+    GenesError
+        No name is a known gene, the names are integers or cell barcodes, or they are of the
+        other species than asked for.
+    ArgumentError
+        ``species`` is unknown, or ``ensembl`` has another length than ``names``.
+
+    Examples
+    --------
+    >>> found = resolve(["IGJ", "CD19", "CD19", "TCF7L2"], ["JCHAIN", "CD19", "TCF4"])
+    >>> found.genes, found.columns, found.missing
+    (('CD19', 'JCHAIN'), ((1, 2), (0,)), ('TCF4',))
+    >>> found.how["JCHAIN"]
+    'previous'
+    """
+    features = take_apart(names, ensembl)
+    refuse_no_genes(features)
+    decision = decide_species(features, species)
+    table = ids(decision.species)
+    index = _Index.build(features, table, decision)
+    log = _Log()
+    genes = sorted({_approved(str(gene), index, table, log) for gene in wanted})
+    found = {gene: hit for gene in genes if (hit := _locate(gene, index, table, log))}
+    if not found and not decision.n_known:
+        raise unrecognized(features, species)
+    return Resolution(
+        genes=tuple(found),
+        columns=tuple(positions for positions, _ in found.values()),
+        missing=tuple(gene for gene in genes if gene not in found),
+        species=decision.species,
+        identifiers=_identifiers(features, decision, log, given=ensembl is not None),
+        notes=(*decision.notes, *index.notes, *log.sentences(features)),
+        how={gene: how for gene, (_, how) in found.items()},
+    )
+
+
+@dataclass(slots=True)
+class _Index:
+    """Positions of the features by gene (from Ensembl IDs) and by name."""
+
+    by_gene: dict[str, list[int]]
+    by_name: dict[str, list[int]]
+    copies: dict[str, list[int]]  # name -> positions of its "name-1", "name.1"
+    folded: dict[str, list[int]]  # name in capitals; empty unless the case is folded
+    owner: dict[int, str]
+    features: Features
+    notes: tuple[str, ...]
+    capitals: defaultdict[str, set[str]] | None = None  # made when first asked for
+
+    @classmethod
+    def build(cls, features: Features, table: Ids, decision: Decision) -> _Index:
+        """Index the features of the chosen species."""
+        by_gene, by_name, folded = (defaultdict(list) for _ in range(3))
+        owner: dict[int, str] = {}
+        disagree = 0
+        rows = zip(features.symbols, features.ensembl, features.genome, strict=True)
+        for i, (symbol, id_, genome) in enumerate(rows):
+            marked = ("mouse" if id_.startswith("ENSMUS") else "human") if id_ else genome
+            if marked and marked != decision.species:
+                continue
+            if (gene := table.by_ensembl.get(id_)) is not None:
+                by_gene[gene].append(i)
+                owner[i] = gene
+                disagree += symbol != gene and symbol in table.other_names
+            if symbol:
+                by_name[symbol].append(i)
+                if decision.fold:
+                    folded[symbol.upper()].append(i)
+        notes: tuple[str, ...] = ()
+        if disagree:
+            notes = (
+                f"{disagree} features carry the symbol of one gene and the Ensembl ID of another: "
+                "the ID was followed.",
+            )
+        copies = _copies(by_name, table)
+        return cls(dict(by_gene), dict(by_name), copies, dict(folded), owner, features, notes)
+
+    def named(self, name: str, gene: str) -> list[int]:
+        """Positions of a name and its copies, less those whose ID says another gene."""
+        at = self.by_name.get(name)
+        if at is None:
+            return []
+        return [i for i in at + self.copies.get(name, []) if self.owner.get(i, gene) == gene]
+
+    def named_folded(self, name: str, gene: str) -> list[int]:
+        """Positions of a name in any case."""
+        return [i for i in self.folded.get(name.upper(), ()) if self.owner.get(i, gene) == gene]
+
+    def renamed(self, name: str, gene: str) -> list[int]:
+        """Positions of an alias or previous symbol.
+
+        A feature with an Ensembl ID that is not of this gene is left alone: its name is more
+        likely the current one of another gene (MUM1 is PWWP3A, and was a name of IRF4).
+        """
+        at = self.named(name, gene) or self.named_folded(name, gene)
+        return [i for i in at if not self.features.ensembl[i]]
+
+    def any_case(self, name: str) -> list[int]:
+        """Positions of the one feature name that differs by case only, if it is one."""
+        if self.capitals is None:
+            self.capitals = defaultdict(set)
+            for known in self.by_name:
+                self.capitals[known.upper()].add(known)
+        hits = self.capitals.get(name.upper(), set())
+        return self.by_name[next(iter(hits))] if len(hits) == 1 else []
+
+
+def _copies(by_name: dict[str, list[int]], table: Ids) -> dict[str, list[int]]:
+    """Features named by make_unique: their base is there and they are no gene of their own."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for name, at in by_name.items():
+        if not name[-1].isdigit() or name in table.other_names or name in table.read_as:
+            continue
+        hit = _COPY.match(name)
+        if hit and hit[1] in by_name:
+            found[hit[1]] += at
+    return dict(found)
+
+
+@dataclass(slots=True)
+class _Log:
+    """What has to be told, gathered by kind."""
+
+    wanted: dict[str, str] = field(default_factory=dict)
+    alias: dict[str, str] = field(default_factory=dict)
+    ambiguous: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
+    summed: dict[str, int] = field(default_factory=dict)
+    foreign: dict[str, str] = field(default_factory=dict)
+
+    def sentences(self, features: Features) -> list[str]:
+        """The notes, in a fixed order."""
+        found = []
+        if features.versioned:
+            found.append("Version suffixes of the Ensembl IDs were left out.")
+        if self.wanted:
+            found.append(f"Names in the gene lists: {_readings(self.wanted)}.")
+        for other in sorted(set(self.foreign.values())):
+            found.append(
+                f"Symbols of {other} in the gene lists ({examples(list(self.foreign))}) were not "
+                "read as genes of these features: give the symbols of their species."
+            )
+        if self.alias:
+            found.append(f"Older or other names among the features: {_readings(self.alias)}.")
+        if self.ambiguous:
+            found.append(
+                f"Ambiguous names, which other genes have been called too, were used because "
+                f"nothing better is there: {_readings(self.ambiguous)}. Check them."
+            )
+        if self.renamed:
+            found.append(
+                f"Characters that R or Seurat replaces were put back: {_readings(self.renamed)}."
+            )
+        if self.summed:
+            many = ", ".join(f"{gene} ({n})" for gene, n in sorted(self.summed.items()))
+            found.append(f"Genes with several features, which are summed: {many}.")
+        if features.dates:
+            found.append(
+                f"Names that a spreadsheet has turned into dates ({examples(features.dates)}) "
+                "were genes of the MARCH, SEPT or DEC families: not guessed, so such genes "
+                "count as missing."
+            )
+        return found
+
+
+def _readings(pairs: dict[str, str]) -> str:
+    return ", ".join(f"{name} read as {gene}" for name, gene in sorted(pairs.items()))
+
+
+def _approved(gene: str, index: _Index, table: Ids, log: _Log) -> str:
+    """Approved symbol of a wanted gene; a gene outside the table stays as it is."""
+    if gene in table.other_names:
+        return gene
+    if gene not in table.read_as and gene in index.by_name:
+        return gene
+    other = "human" if table.species == "mouse" else "mouse"
+    if gene in ids(other).other_names:  # a list for the other species is not folded into this one
+        log.foreign[gene] = other
+        return gene
+    read = table.read_as.get(gene) or table.folded.get(gene.upper())
+    if read is None:
+        return gene
+    log.wanted[gene] = read
+    return read
+
+
+def _locate(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[tuple[int, ...], str] | None:
+    """Positions of a gene by the most trusted name that is there."""
+    at = index.by_gene.get(gene, [])
+    how = "ensembl" if at else "symbol"
+    at = at + index.named(gene, gene)
+    if not at:
+        at, how = _by_other_name(gene, index, table, log)
+    if not at:
+        return None
+    positions = tuple(sorted(set(at)))
+    if len(positions) > 1:
+        log.summed[gene] = len(positions)
+    return positions, how
+
+
+def _by_other_name(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[list[int], str]:
+    """Positions by a rewritten symbol, an alias, a previous symbol, or the symbol in any case."""
+    for variant in _rewritten(gene):
+        if variant not in table.other_names and (at := index.named(variant, gene)):
+            log.renamed[variant] = gene
+            return at, "make.names"
+    if at := index.named_folded(gene, gene):
+        return at, "case folded"
+    for tier, name in table.other_names.get(gene, ()):
+        for form in (name, *_rewritten(name)):
+            if at := index.renamed(form, gene):
+                seen = index.features.symbols[at[0]]
+                (log.ambiguous if tier == "ambiguous alias" else log.alias)[seen] = gene
+                return at, tier
+    if gene not in table.other_names and (at := index.any_case(gene)):
+        log.alias[index.features.symbols[at[0]]] = gene
+        return at, "case folded"
+    return [], ""
+
+
+def _rewritten(name: str) -> list[str]:
+    """A name as R's make.names and as Seurat would write it, where that differs."""
+    in_r = _NOT_IN_R_NAMES.sub(".", name)
+    in_r = f"X{in_r}" if in_r[:1].isdigit() else in_r
+    forms = (in_r, name.replace("-", "_"), name.replace("_", "-"))
+    return [form for form in dict.fromkeys(forms) if form != name]
+
+
+def _identifiers(features: Features, decision: Decision, log: _Log, *, given: bool) -> str:
+    """What the features are called by, in words."""
+    n_ids = sum(map(bool, features.ensembl))
+    if given and n_ids and features.named():
+        return "symbols and Ensembl IDs"
+    if n_ids > len(features.symbols) / 2:
+        both = " with symbols" if any(features.symbols) and not given else ""
+        version = " with version" if features.versioned else ""
+        return f"Ensembl IDs{version}{both}"
+    if decision.fold:
+        return "symbols (case folded)"
+    if any("." in name for name in log.renamed):
+        return "R make.names symbols"
+    return "symbols"

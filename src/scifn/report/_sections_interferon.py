@@ -84,7 +84,8 @@ def _bounds(m: Material, table: pd.DataFrame) -> list[Block]:
     alpha = pooled[pooled["ligand"] == ligands[0]] if ligands else pooled
     rows = [
         [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
-         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["rate"]), f.percent(r["upper95"])]
+         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["rate"]),
+         f.percent(r["upper95"])]
         for _, r in alpha.iterrows()
     ]  # fmt: skip
     heads = ["Cell type", "Condition", "Cells", "Weak", "Strong", "Strong, share", "Upper 95 %"]

@@ -1,0 +1,7 @@
+"""``python -m scifn`` is the program."""
+
+from __future__ import annotations
+
+from scifn.cli import main
+
+main()

@@ -1,0 +1,238 @@
+"""The commands: each reads, calls one function of the package, and writes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scifn.cli import _options as o
+from scifn.cli._progress import stage
+
+app = typer.Typer(
+    name="scifn",
+    help="Type I interferon, pDC and Breg-like cells in single-cell data. Research use only.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there.", show_default=False)
+]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Print where an error happened.", show_default=False)
+]
+Title = Annotated[
+    str | None, typer.Option("--title", help="Heading of the report.", show_default=False)
+]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from scifn import __version__
+
+        _print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Type I interferon, pDC and Breg-like cells in single-cell data. Research use only."""
+
+
+@app.command()
+def run(
+    input: o.Input,
+    donor: Annotated[str, typer.Option("--donor", help="Column of the donor.")],
+    condition: Annotated[str, typer.Option("--condition", help="Column of the condition.")],
+    reference: Annotated[str, typer.Option("--reference", help="Condition to compare with.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")],
+    title: Title = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+    obs: o.Obs = None,
+    layer: o.Layer = None,
+    gene_symbols: o.GeneSymbols = None,
+    species: o.Species = None,
+    model: o.Model = None,
+    sample: o.Sample = None,
+    labels: o.Labels = None,
+    mapping: o.Mapping = None,
+    clusters: o.Clusters = None,
+    protein: o.Protein = None,
+    doublets: o.Doublets = None,
+    ambient: o.Ambient = None,
+    contamination: o.Contamination = None,
+    bulk: o.Bulk = False,
+    cell_type: o.CellType = None,
+    visit: o.Visit = None,
+    covariates: o.Covariates = None,
+    measurements: o.Measurements = None,
+    cells_per_ul: o.CellsPerUl = None,
+    missing: o.Missing = None,
+    contrasts: o.Contrasts = None,
+    block: o.Block = None,
+    paired: o.Paired = None,
+    n_permutations: o.NPermutations = None,
+    rng: o.Rng = None,
+    signature: o.Signature = None,
+    min_controls: o.MinControls = None,
+) -> None:
+    """Do every step that a file supports and write tables and a report."""
+    given = dict(locals())
+    for name in ("input", "out", "title", "debug", "obs"):
+        del given[name]
+    _run_file(input, out, obs=obs, title=title, given=given)
+
+
+def _run_file(
+    source: Path, out: Path, *, obs: Path | None, title: str | None, given: dict[str, Any]
+) -> None:
+    from scifn.cli._read import read
+    from scifn.cli._write import check_target, fingerprint
+
+    inputs = [path for path in (source, obs, given.get("model")) if path is not None]
+    check_target(out, inputs=inputs, overwrite=given["overwrite"])
+    with stage(f"Reading {source}"):
+        adata = read(source, obs=obs)
+    described = {
+        "input": fingerprint(source),
+        "obs": fingerprint(obs) if obs is not None else None,
+        "command": sys.argv[1:],
+    }
+    _analyze(adata, out, title=title, source=described, given=given)
+
+
+def _analyze(
+    adata: Any, out: Path, *, title: str | None, source: dict[str, Any], given: dict[str, Any]
+) -> None:
+    """Run all steps, write the folder, print the path of the report."""
+    import scifn
+    from scifn.cli._write import write_folder
+
+    with stage(f"Analyzing {adata.n_obs:,} cells"):
+        scifn.run(adata, **o.keywords(given))
+    with stage(f"Writing {out}"):
+        page = write_folder(
+            adata, out, title=title, source=source, overwrite=bool(given["overwrite"])
+        )
+    _print(str(page))
+
+
+@app.command()
+def check(
+    input: o.Input,
+    donor: Annotated[str | None, typer.Option("--donor", help="Column of the donor.")] = None,
+    condition: Annotated[
+        str | None, typer.Option("--condition", help="Column of the condition.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Condition to compare with.")
+    ] = None,
+    debug: Debug = False,
+    obs: o.Obs = None,
+    layer: o.Layer = None,
+    gene_symbols: o.GeneSymbols = None,
+    species: o.Species = None,
+) -> None:
+    """Say what a file can tell and what it can't; nothing is written."""
+    from scifn import pp
+    from scifn.cli._read import read
+
+    with stage(f"Reading {input}"):
+        adata = read(input, obs=obs)
+    table = pp.check(
+        adata, donor=donor, condition=condition, reference=reference,
+        layer=layer, gene_symbols=gene_symbols, species=species,
+    )  # fmt: skip
+    _print_table(table)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "scifn-demo"
+    ),
+    title: Title = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Analyze the simulated demo cohort, offline; the last line is the path of the report."""
+    from scifn import datasets
+    from scifn.cli._write import check_target
+
+    check_target(out, inputs=(), overwrite=overwrite)
+    with stage("Simulating the demo cohort (not patients)"):
+        adata = datasets.demo()
+    given = {"donor": "donor", "condition": "condition", "reference": "control",
+             "overwrite": overwrite}  # fmt: skip
+    _analyze(
+        adata, out, title=title or "Demo cohort: simulated patients and controls",
+        source={"input": {"name": "scifn.datasets.demo()"}, "command": sys.argv[1:]}, given=given,
+    )  # fmt: skip
+
+
+@app.command()
+def genes(
+    name: Annotated[str | None, typer.Argument(help="A set; all sets if none.")] = None,
+) -> None:
+    """List the gene sets with their sources, or the genes of one."""
+    from scifn import genesets
+
+    table = genesets.table()
+    if name is None:
+        table["reference"] = [
+            f"{reference} doi:{doi}" if doi else str(reference)
+            for reference, doi in zip(table["reference"], table["doi"], strict=True)
+        ]
+        table["enabled"] = ["yes" if flag else "no" for flag in table["enabled"]]
+        _print_table(table[["name", "n_genes", "status", "enabled", "reference"]])
+        return
+    found = genesets.load(name, allow_disabled=True)
+    row = table.set_index("name").loc[name]
+    for field in ("description", "organism", "status", "enabled", "reference", "doi", "note"):
+        if str(row[field]):
+            sys.stderr.write(f"{field}: {row[field]}\n")
+    _print("\n".join(found))
+
+
+@app.command()
+def cite() -> None:
+    """Print how to cite scifn."""
+    from scifn import __version__
+
+    _print(
+        f"The scifn developers. scifn: type I interferon, plasmacytoid dendritic cells and "
+        f"regulatory-like B cells in single-cell data. Version {__version__}. BSD-3-Clause.\n"
+        "Cite the gene sets that a report names in its references as well: scifn genes lists them."
+    )
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _print_table(table: Any) -> None:
+    """A table with lines on a terminal; tab-separated in a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        table.to_csv(sys.stdout, sep="\t", index=False)
+        return
+    drawn = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for column in table.columns:
+        drawn.add_column(str(column))
+    colors = {"ok": "green", "note": "yellow", "unusable": "red"}
+    for row in table.astype(str).itertuples(index=False):
+        drawn.add_row(*(Text(cell, style=colors.get(cell, "")) for cell in row))
+    console.print(drawn)

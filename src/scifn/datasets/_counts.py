@@ -15,7 +15,7 @@ import numpy as np
 
 from scifn import _keys
 from scifn.datasets._draw import Donor
-from scifn.datasets._profiles import Profiles
+from scifn.datasets._profiles import PRODUCING, Profiles
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 CAPTURE_LOG_SD = 0.35
 RESPONSE_CELL_SD = 0.25  # of a cell's response relative to its donor's
 BURST_SHAPE = 1.5  # gamma shape of the interferon transcripts of one producing cell
-CHUNK = 1000  # cells at a time: bounds memory; part of the stream, so not to be changed lightly
-LARGE = 8.0  # above that expectation numpy's own Poisson sampler is the faster one
+NOISY_UMI = 0.3  # genes with less in a cell vary as Poisson counts do, to the eye
+CHUNK = 256  # cells at a time: keeps the dense block small; part of the random stream
+LARGE = 2.0  # above that expectation numpy's own Poisson sampler is the faster one
 
 
 @dataclass(frozen=True)
@@ -46,39 +47,33 @@ class Cells:
 class _Plan:
     """Cells before counts: the first n are droplets, the others second cells of doublets."""
 
+    n: int
     state: Ints
-    producer: NDArray[np.bool_]
-    level: Floats
-    size: Floats
+    level: Floats  # position along the measured response
     capture: Floats
     doublet: Ints  # droplets that hold a second cell
+    umi: Floats  # (states,) of a cell of capture 1
+    soup: float  # UMI of soup in a droplet of capture 1
 
 
 def draw_cells(profiles: Profiles, donor: Donor, n: int) -> Cells:
     """Draw one donor's droplets; depends on the donor's own seed only."""
     from scipy.sparse import vstack
 
-    rng = np.random.default_rng(donor.seed)
+    rng = np.random.Generator(np.random.SFC64(donor.seed))  # the fastest of numpy's
     plan = _plan(profiles, donor, n, rng)
-    soup_umi = _soup_umi(profiles, donor, plan, n)
-    parts: list[csr_matrix] = []
-    for start in range(0, n, CHUNK):
-        stop = min(start + CHUNK, n)
-        mean = _expected(profiles, donor, plan, start, stop, n, rng)
-        mean += (plan.capture[start:stop, None] * soup_umi) * donor.soup
-        _add_ambient_ifna(profiles, donor, mean, plan.capture[start:stop] * soup_umi)
-        parts.append(_poisson(mean, rng))
-    cell_type, producer = _truth(profiles, plan, n)
-    names, sizes = np.unique(cell_type, return_counts=True)
-    own = float((plan.size * plan.capture).sum())
-    soup = float(plan.capture[:n].sum() * soup_umi)
-    return Cells(
-        counts=vstack(parts, format="csr", dtype=np.float32),
-        cell_type=cell_type,
-        producer=producer,
-        ambient=soup / (soup + own),
-        fractions=dict(zip(names.tolist(), (sizes / n).tolist(), strict=True)),
-    )
+    second = _second_cells(profiles, donor, plan, rng)
+    parts, order = [], []
+    for state in np.unique(plan.state[:n]):
+        members = np.flatnonzero(plan.state[:n] == state)
+        for rows in np.split(members, range(CHUNK, len(members), CHUNK)):
+            mean = _expected(profiles, donor, plan, int(state), rows, plan.soup, rng)
+            here = np.flatnonzero(np.isin(plan.doublet, rows))
+            mean[np.searchsorted(rows, plan.doublet[here])] += second[here]
+            parts.append(_poisson(mean, rng))
+            order.append(rows)
+    counts = vstack(parts, format="csr")[np.argsort(np.concatenate(order))]
+    return _with_truth(profiles, plan, counts)
 
 
 def _plan(profiles: Profiles, donor: Donor, n: int, rng: np.random.Generator) -> _Plan:
@@ -87,69 +82,79 @@ def _plan(profiles: Profiles, donor: Donor, n: int, rng: np.random.Generator) ->
     doublet = np.sort(rng.permutation(n)[:n_doublets])
     total = n + n_doublets
     state = np.searchsorted(np.cumsum(donor.shares)[:-1], rng.random(total), side="right")
-    is_pdc = state == profiles.state(_keys.PDC)
-    producer = is_pdc & (rng.random(total) < donor.producer_fraction)
+    producer = rng.random(total) < donor.producer_fraction
+    state[producer & (state == profiles.state(_keys.PDC))] = profiles.state(PRODUCING)
     noise = rng.standard_normal(total)
     level = donor.response / profiles.full_response * (1.0 + RESPONSE_CELL_SD * noise)
     capture = np.exp(CAPTURE_LOG_SD * rng.standard_normal(total) - CAPTURE_LOG_SD**2 / 2)
     # two cells of one droplet share its capture efficiency
     capture[n:] = capture[doublet]
-    size = donor.depth * (1.0 - donor.ambient) * profiles.rna[state]
-    return _Plan(state, producer, level, size, capture, doublet)
+    umi = donor.depth * (1.0 - donor.ambient) * profiles.rna
+    own = float(umi[state] @ capture)
+    # so much soup that its share of the donor's UMI is as planted
+    soup = donor.ambient / (1.0 - donor.ambient) * own / float(capture[:n].sum())
+    return _Plan(n, state, level, capture, doublet, umi, soup)
 
 
-def _soup_umi(profiles: Profiles, donor: Donor, plan: _Plan, n: int) -> float:
-    """UMI of soup in a droplet of capture 1, such that the donor's share is as planted."""
-    own = float((plan.size * plan.capture).sum())
-    return donor.ambient / (1.0 - donor.ambient) * own / float(plan.capture[:n].sum())
-
-
-def _expected(
-    profiles: Profiles, donor: Donor, plan: _Plan, start: int, stop: int, n: int,
-    rng: np.random.Generator,
-) -> Floats:  # fmt: skip
-    """Expected UMI of the cells in droplets start..stop."""
-    first, last = np.searchsorted(plan.doublet, [start, stop])
-    rows = np.concatenate([np.arange(start, stop), np.arange(n + first, n + last)])
-    mean = _transcripts(profiles, donor, plan, rows, rng)
-    n_own = stop - start
-    mean[plan.doublet[first:last] - start] += mean[n_own:]
-    return mean[:n_own]
-
-
-def _transcripts(
-    profiles: Profiles, donor: Donor, plan: _Plan, rows: Ints, rng: np.random.Generator
+def _second_cells(
+    profiles: Profiles, donor: Donor, plan: _Plan, rng: np.random.Generator
 ) -> Floats:
-    """Expected UMI of single cells: state by state, since a state shares profile and response."""
-    mean = np.empty((len(rows), len(profiles.genes)))
-    noisy = np.flatnonzero(profiles.cv)
-    cv = profiles.cv[noisy]
-    shape = 1.0 / cv**2
-    factor = rng.standard_gamma(shape, size=(len(rows), len(noisy))) * cv**2
-    burst = rng.standard_gamma(BURST_SHAPE, size=len(rows)) / BURST_SHAPE
-    state = plan.state[rows]
+    """Expected UMI of the second cells of doublets (their soup is that of the droplet)."""
+    mean = np.empty((len(plan.doublet), len(profiles.genes)))
+    state = plan.state[plan.n :]
     for number in np.unique(state):
-        members = np.flatnonzero(state == number)
-        profile = profiles.base[number] * donor.gene_factor
-        fold = profiles.response[number]
-        moved = np.flatnonzero(fold)
-        block = np.repeat(profile[None, :], len(members), axis=0)
-        block[:, moved] *= np.exp2(plan.level[rows[members], None] * fold[moved])
-        mean[members] = block
-    made = np.flatnonzero(plan.producer[rows])
-    mean[made] = profiles.producing * donor.gene_factor
-    mean[:, noisy] *= factor
-    mean /= mean.sum(axis=1, keepdims=True)
-    mean[made] += burst[made, None] * profiles.producing_ligands
-    mean *= (plan.size[rows] * plan.capture[rows])[:, None]
+        rows = np.flatnonzero(state == number)
+        mean[rows] = _expected(profiles, donor, plan, int(number), plan.n + rows, 0.0, rng)
     return mean
 
 
-def _add_ambient_ifna(profiles: Profiles, donor: Donor, mean: Floats, soup: Floats) -> None:
-    """Interferon transcripts of the soup, in the proportions of the paralogs (in place)."""
-    ifna = [i for i, g in enumerate(profiles.genes) if g.startswith("IFNA") and g[4:].isdigit()]
-    share = profiles.producing_ligands[ifna]
-    mean[:, ifna] += donor.soup_ifna * soup[:, None] * (share / share.sum())
+def _expected(
+    profiles: Profiles, donor: Donor, plan: _Plan, state: int, rows: Ints, soup: float,
+    rng: np.random.Generator,
+) -> Floats:  # fmt: skip
+    """Expected UMI of cells of one state and of ``soup`` UMI of soup.
+
+    Only genes that respond, or vary between cells beyond Poisson, differ from cell to cell by
+    more than the capture efficiency.
+    """
+    profile = profiles.base[state] * donor.gene_factor
+    profile *= plan.umi[state] / profile.sum()
+    floor = soup * donor.soup
+    capture = plan.capture[rows, None]
+    mean: Floats = capture * (profile + floor)
+    fold = profiles.response[state]
+    cv = np.where(profile > NOISY_UMI, profiles.cv, 0.0)
+    moves = np.flatnonzero((fold != 0.0) | (cv > 0.0))
+    own = profile[moves] * np.exp2(plan.level[rows, None] * fold[moves])
+    varies = np.flatnonzero(cv[moves])
+    spread = cv[moves][varies] ** 2
+    own[:, varies] *= rng.standard_gamma(1.0 / spread, size=(len(rows), len(varies))) * spread
+    mean[:, moves] = capture * (own + floor[moves])
+    if state == profiles.state(PRODUCING):
+        burst = rng.standard_gamma(BURST_SHAPE, size=(len(rows), 1)) / BURST_SHAPE
+        mean += capture * burst * plan.umi[state] * profiles.ligands
+    return mean
+
+
+def _with_truth(profiles: Profiles, plan: _Plan, counts: csr_matrix) -> Cells:
+    """Label the droplets: two cells of two types are a doublet."""
+    n = plan.n
+    kinds = np.array(profiles.cell_types)[plan.state]
+    cell_type = kinds[:n].astype("<U16")
+    cell_type[plan.doublet[kinds[plan.doublet] != kinds[n:]]] = _keys.DOUBLET
+    makes = plan.state == profiles.state(PRODUCING)
+    producer = makes[:n].copy()
+    producer[plan.doublet] |= makes[n:]
+    names, sizes = np.unique(cell_type, return_counts=True)
+    own = float(plan.umi[plan.state] @ plan.capture)
+    soup = plan.soup * float(plan.capture[:n].sum())
+    return Cells(
+        counts=counts,
+        cell_type=cell_type,
+        producer=producer,
+        ambient=soup / (soup + own),
+        fractions=dict(zip(names.tolist(), (sizes / n).tolist(), strict=True)),
+    )
 
 
 def _poisson(mean: Floats, rng: np.random.Generator) -> csr_matrix:
@@ -168,30 +173,23 @@ def _poisson(mean: Floats, rng: np.random.Generator) -> csr_matrix:
     counts[large] = rng.poisson(m[large])
     _invert(m, u, np.flatnonzero(~large), counts)
     keep = counts > 0
-    rows, columns = np.divmod(flat[keep], mean.shape[1])
-    indptr = np.zeros(mean.shape[0] + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=mean.shape[0]), out=indptr[1:])
+    flat = flat[keep]
+    n, n_genes = mean.shape
+    indptr = np.searchsorted(flat, np.arange(n + 1) * n_genes)
+    columns = flat - np.repeat(np.arange(n) * n_genes, np.diff(indptr))
     return csr_matrix((counts[keep], columns.astype(np.int32), indptr), shape=mean.shape)
 
 
 def _invert(m: Floats, u: Floats, index: Ints, counts: NDArray[np.float32]) -> None:
     """Count k where the upper tails P(X >= k) > u >= P(X >= k + 1) (in place)."""
     m, u = m[index], u[index]
-    term, tail = np.exp(-m), -np.expm1(-m)
+    term = np.exp(-m)
+    tail = 1.0 - term
     k = 0
     while len(index):
-        alive = u < tail
-        index, m, u, term, tail = index[alive], m[alive], u[alive], term[alive], tail[alive]
+        alive = np.flatnonzero(u < tail)
         k += 1
+        index, m, u = index[alive], m[alive], u[alive]
         counts[index] = k
-        term = term * m / k
-        tail = tail - term
-
-
-def _truth(profiles: Profiles, plan: _Plan, n: int) -> tuple[NDArray[np.str_], NDArray[np.bool_]]:
-    """Truth label and producer flag of the droplets."""
-    kinds = np.array(profiles.cell_types)[plan.state]
-    cell_type, producer = kinds[:n].astype("<U16"), plan.producer[:n].copy()
-    cell_type[plan.doublet[kinds[plan.doublet] != kinds[n:]]] = _keys.DOUBLET
-    producer[plan.doublet] |= plan.producer[n:]
-    return cell_type, producer
+        term = term[alive] * m / k
+        tail = tail[alive] - term

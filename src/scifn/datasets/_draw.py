@@ -129,7 +129,8 @@ def _draw_donor(
     if ifn_high:
         response += max(effects.response / 2, effects.response + RESPONSE_SD_HIGH * z_high)
     ambient = np.exp(AMBIENT_LOG_SD * z_ambient - AMBIENT_LOG_SD**2 / 2)
-    soup = _soup(profiles, shares, genes, rng)
+    soup_ifna = float(SOUP_IFNA * np.exp(0.5 * z_ifna - 0.125))
+    soup = _soup(profiles, shares, genes, soup_ifna, rng)
     return Donor(
         name=name,
         condition=condition,
@@ -145,7 +146,7 @@ def _draw_donor(
         producer_fraction=effects.producer_fraction if condition == PATIENT else 0.0,
         gene_factor=genes,
         soup=soup,
-        soup_ifna=float(SOUP_IFNA * np.exp(0.5 * z_ifna - 0.125)),
+        soup_ifna=soup_ifna,
         seed=seed_cells,
     )
 
@@ -167,13 +168,18 @@ def _apply_sex(profiles: Profiles, genes: Floats, sex: str) -> None:
         genes[profiles.gene(gene)] *= 1.0 / share if present else 0.0
 
 
-def _soup(profiles: Profiles, shares: Floats, genes: Floats, rng: Any) -> Floats:
-    """Ambient profile: the donor's mean cell and cells that lyse easily, without interferons."""
+def _soup(
+    profiles: Profiles, shares: Floats, genes: Floats, ifna_share: float, rng: np.random.Generator
+) -> Floats:
+    """Ambient profile: the donor's mean cell, cells that lyse easily, and a trace of IFNA."""
     mean = (shares * profiles.rna) @ profiles.base
     lysed = [
         profiles.state(s) for s in ("CD14 Mono", _keys.ERYTHROCYTE, _keys.PLATELET, _keys.PLASMA)
     ]
     mix = rng.dirichlet([3.0, 1.5, 1.5, 1.5]) @ profiles.base[lysed]
     soup = ((1.0 - SOUP_EXTRA) * mean / mean.sum() + SOUP_EXTRA * mix) * genes
-    soup[profiles.producing_ligands > 0] = 0.0
+    soup /= soup.sum()
+    ifna = np.array([g.startswith("IFNA") and g[4:].isdigit() for g in profiles.genes])
+    paralogs = np.where(ifna, profiles.ligands, 0.0)
+    soup = np.where(profiles.ligands > 0, 0.0, soup) + ifna_share * paralogs / paralogs.sum()
     return np.asarray(soup / soup.sum())

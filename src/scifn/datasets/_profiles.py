@@ -28,6 +28,9 @@ RESPONSE_GENES = (
     "IFITM1", "ISG20", "SAMD9L", "DDX60",
 )  # fmt: skip
 
+#: A pDC that transcribes interferon; no donor has a share of it, pDC are turned into it.
+PRODUCING = "pDC producing"
+
 
 @dataclass(frozen=True)
 class Profiles:
@@ -42,8 +45,7 @@ class Profiles:
     base: Floats  # (states, genes) unstimulated, rows sum to 1
     response: Floats  # (states, genes) log2 fold by 6 h of interferon-beta
     full_response: float  # mean log2 fold of RESPONSE_GENES at that stimulation
-    producing: Floats  # (genes,) profile of a pDC that transcribes interferon, without IFNA
-    producing_ligands: Floats  # (genes,) UMI per UMI of interferon genes in such a cell
+    ligands: Floats  # (genes,) interferon UMI per UMI of a producing cell
     cv: Floats  # (genes,) variation between cells beyond Poisson
     invented: tuple[str, ...]  # what no data measured, one sentence each
 
@@ -81,24 +83,22 @@ def load() -> Profiles:
         )
         raise RuntimeError(msg)
     per = dict(zip(columns, per_gene.T, strict=True))
-    profile = base.T / base.sum(axis=0)[:, None]
-    share = np.array([float(row["share"]) for row in info])
-    share /= share.sum()
-    rna = np.array([float(row["rna"]) for row in info])
-    fold = np.ascontiguousarray(response.T)
-    producing = profile[states.index("pDC")] * 2.0 ** per["producing_log2"]
+    share, log_sd, rna = (np.array([float(r[k]) for r in info]) for k in ("share", "log_sd", "rna"))
+    pdc = states.index("pDC")
+    fold = response.T
+    # rows of the producing pDC: virus moved it already, so that interferon does not move it again
+    profile = np.vstack([base.T, base[:, pdc] * 2.0 ** per["producing_log2"]])
     return Profiles(
         genes=tuple(genes),
-        states=tuple(states),
-        cell_types=tuple(row["cell_type"] for row in info),
-        share=share,
-        log_sd=np.array([float(row["log_sd"]) for row in info]),
-        rna=rna / float(share @ rna),
-        base=np.ascontiguousarray(profile),
-        response=fold,
+        states=(*states, PRODUCING),
+        cell_types=(*(row["cell_type"] for row in info), info[pdc]["cell_type"]),
+        share=np.append(share / share.sum(), 0.0),
+        log_sd=np.append(log_sd, 0.0),
+        rna=np.append(rna, rna[pdc]) * share.sum() / float(share @ rna),
+        base=profile / profile.sum(axis=1, keepdims=True),
+        response=np.vstack([fold, np.zeros(len(genes))]),
         full_response=_full_response(genes, states, fold),
-        producing=producing / producing.sum(),
-        producing_ligands=per["producing_rate"] / 1e4,
+        ligands=per["producing_rate"] / 1e4,
         cv=per["cv"],
         invented=tuple(_text("invented.txt").splitlines()),
     )

@@ -11,7 +11,7 @@ from scifn import _keys
 from scifn._errors import ArgumentError
 from scifn.datasets._counts import Cells, draw_cells
 from scifn.datasets._draw import CONTROL, PATIENT, Donor, draw_donors
-from scifn.datasets._effects import Effects, resolve
+from scifn.datasets._effects import DEFAULT_EFFECTS, Effects, resolve
 from scifn.datasets._profiles import Profiles, load
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def cohort(
     profiles = load()
     asked = resolve(effects, profiles)
     donors = draw_donors(profiles, asked, n_patients, n_controls, generator)
-    cells = [draw_cells(profiles, donor, cells_per_donor) for donor in donors]
+    cells = _draw_all(profiles, donors, cells_per_donor)
     return _assemble(profiles, asked, donors, cells)
 
 
@@ -138,8 +138,6 @@ def demo() -> AnnData:
     >>> adata.uns["scifn_simulated"].split(":")[0]  # doctest: +SKIP
     'simulated data'
     """
-    from scifn.datasets._effects import DEFAULT_EFFECTS
-
     return cohort(
         n_patients=10,
         n_controls=10,
@@ -162,6 +160,15 @@ def _whole(value: Any, name: str, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         msg = f"{name} is {value!r}; it must be a whole number of at least {least}."
         raise ArgumentError(msg)
+
+
+def _draw_all(profiles: Profiles, donors: list[Donor], n: int) -> list[Cells]:
+    """Cells of every donor; a donor has its own stream, so that threads change nothing."""
+    from concurrent.futures import ThreadPoolExecutor
+    from os import cpu_count
+
+    with ThreadPoolExecutor(max_workers=min(4, cpu_count() or 1)) as pool:
+        return list(pool.map(lambda donor: draw_cells(profiles, donor, n), donors))
 
 
 def _assemble(

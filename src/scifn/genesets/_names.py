@@ -91,8 +91,8 @@ def refuse_no_genes(found: Features) -> None:
         n = len(found.symbols)
         what = f"None of the {n} features has a name." if n else "The matrix has no features."
         msg = (
-            f"{what} scifn needs gene symbols or Ensembl gene IDs in var_names or in the var column that "
-            "gene_symbols= names."
+            f"{what} scifn needs gene symbols or Ensembl gene IDs in var_names or in the var "
+            "column that gene_symbols= names."
         )
         raise GenesError(msg)
     if all(symbol.isdecimal() for symbol in symbols):

@@ -200,7 +200,7 @@ class _Log:
     ambiguous: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     summed: dict[str, int] = field(default_factory=dict)
-    foreign: dict[str, str] = field(default_factory=dict)
+    foreign: list[str] = field(default_factory=list)
 
     def sentences(self, features: Features) -> list[str]:
         """The notes, in a fixed order."""
@@ -209,10 +209,10 @@ class _Log:
             found.append("Version suffixes of the Ensembl IDs were left out.")
         if self.wanted:
             found.append(f"Names in the gene lists: {_readings(self.wanted)}.")
-        for other in sorted(set(self.foreign.values())):
+        if self.foreign:
             found.append(
-                f"Symbols of {other} in the gene lists ({examples(list(self.foreign))}) were not "
-                "read as genes of these features: give the symbols of their species."
+                f"Symbols of another species in the gene lists ({examples(self.foreign)}) were "
+                "not read as genes of these features: give the symbols of their species."
             )
         if self.alias:
             found.append(f"Older or other names among the features: {_readings(self.alias)}.")
@@ -249,7 +249,7 @@ def _approved(gene: str, index: _Index, table: Ids, log: _Log) -> str:
         return gene
     other = "human" if table.species == "mouse" else "mouse"
     if gene in ids(other).other_names:  # a list for the other species is not folded into this one
-        log.foreign[gene] = other
+        log.foreign.append(gene)
         return gene
     read = table.read_as.get(gene) or table.folded.get(gene.upper())
     if read is None:
@@ -287,7 +287,8 @@ def _by_other_name(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[lis
                 seen = index.features.symbols[at[0]]
                 (log.ambiguous if tier == "ambiguous alias" else log.alias)[seen] = gene
                 return at, tier
-    if gene not in table.other_names and (at := index.any_case(gene)):
+    known = gene in table.other_names or gene in log.foreign
+    if not known and (at := index.any_case(gene)):
         log.alias[index.features.symbols[at[0]]] = gene
         return at, "case folded"
     return [], ""

@@ -13,7 +13,7 @@ from typing import Final
 
 from scifn._errors import ArgumentError, GenesError
 
-__all__ = ["Features", "examples", "refuse_no_genes", "take_apart"]
+__all__ = ["Features", "examples", "refuse_no_genes", "take_apart", "unrecognized"]
 
 _ID = r"ENS(?:MUS)?G\d{11}"
 _ID_FIRST: Final = re.compile(rf"^({_ID})(\.\d+)?(?:_PAR_Y)?(?:[_|\-:](.+))?$", re.IGNORECASE)

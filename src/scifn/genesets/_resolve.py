@@ -9,19 +9,18 @@ each gene comes with all its positions.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from scifn.genesets._ids import Ids, ids
-from scifn.genesets._names import Features, examples, refuse_no_genes, take_apart, unrecognized
+from scifn.genesets._index import Index
+from scifn.genesets._log import Log
+from scifn.genesets._names import Features, refuse_no_genes, take_apart, unrecognized
 from scifn.genesets._species import Decision, decide_species
 
 __all__ = ["Resolution", "resolve"]
 
-#: What make_unique of anndata ("-1") and of R (".1") appends to the second of two equal names.
-_COPY: Final = re.compile(r"^(.+)[-.]\d{1,2}$")
 _NOT_IN_R_NAMES: Final = re.compile(r"[^A-Za-z0-9._]")
 
 
@@ -91,8 +90,8 @@ def resolve(
     refuse_no_genes(features)
     decision = decide_species(features, species)
     table = ids(decision.species)
-    index = _Index.build(features, table, decision)
-    log = _Log()
+    index = Index.build(features, table, decision)
+    log = Log()
     genes = sorted({_approved(str(gene), index, table, log) for gene in wanted})
     found = {gene: hit for gene in genes if (hit := _locate(gene, index, table, log))}
     if not found and not decision.n_known:
@@ -108,140 +107,7 @@ def resolve(
     )
 
 
-@dataclass(slots=True)
-class _Index:
-    """Positions of the features by gene (from Ensembl IDs) and by name."""
-
-    by_gene: dict[str, list[int]]
-    by_name: dict[str, list[int]]
-    copies: dict[str, list[int]]  # name -> positions of its "name-1", "name.1"
-    folded: dict[str, list[int]]  # name in capitals; empty unless the case is folded
-    owner: dict[int, str]
-    features: Features
-    notes: tuple[str, ...]
-    capitals: defaultdict[str, set[str]] | None = None  # made when first asked for
-
-    @classmethod
-    def build(cls, features: Features, table: Ids, decision: Decision) -> _Index:
-        """Index the features of the chosen species."""
-        by_gene, by_name, folded = (defaultdict(list) for _ in range(3))
-        owner: dict[int, str] = {}
-        disagree = 0
-        rows = zip(features.symbols, features.ensembl, features.genome, strict=True)
-        for i, (symbol, id_, genome) in enumerate(rows):
-            marked = ("mouse" if id_.startswith("ENSMUS") else "human") if id_ else genome
-            if marked and marked != decision.species:
-                continue
-            if (gene := table.by_ensembl.get(id_)) is not None:
-                by_gene[gene].append(i)
-                owner[i] = gene
-                disagree += symbol != gene and symbol in table.other_names
-            if symbol:
-                by_name[symbol].append(i)
-                if decision.fold:
-                    folded[symbol.upper()].append(i)
-        notes: tuple[str, ...] = ()
-        if disagree:
-            notes = (
-                f"{disagree} features carry the symbol of one gene and the Ensembl ID of another: "
-                "the ID was followed.",
-            )
-        copies = _copies(by_name, table)
-        return cls(dict(by_gene), dict(by_name), copies, dict(folded), owner, features, notes)
-
-    def named(self, name: str, gene: str) -> list[int]:
-        """Positions of a name and its copies, less those whose ID says another gene."""
-        at = self.by_name.get(name)
-        if at is None:
-            return []
-        return [i for i in at + self.copies.get(name, []) if self.owner.get(i, gene) == gene]
-
-    def named_folded(self, name: str, gene: str) -> list[int]:
-        """Positions of a name in any case."""
-        return [i for i in self.folded.get(name.upper(), ()) if self.owner.get(i, gene) == gene]
-
-    def renamed(self, name: str, gene: str) -> list[int]:
-        """Positions of an alias or previous symbol.
-
-        A feature with an Ensembl ID that is not of this gene is left alone: its name is more
-        likely the current one of another gene (MUM1 is PWWP3A, and was a name of IRF4).
-        """
-        at = self.named(name, gene) or self.named_folded(name, gene)
-        return [i for i in at if not self.features.ensembl[i]]
-
-    def any_case(self, name: str) -> list[int]:
-        """Positions of the one feature name that differs by case only, if it is one."""
-        if self.capitals is None:
-            self.capitals = defaultdict(set)
-            for known in self.by_name:
-                self.capitals[known.upper()].add(known)
-        hits = self.capitals.get(name.upper(), set())
-        return self.by_name[next(iter(hits))] if len(hits) == 1 else []
-
-
-def _copies(by_name: dict[str, list[int]], table: Ids) -> dict[str, list[int]]:
-    """Features named by make_unique: their base is there and they are no gene of their own."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for name, at in by_name.items():
-        if not name[-1].isdigit() or name in table.other_names or name in table.read_as:
-            continue
-        hit = _COPY.match(name)
-        if hit and hit[1] in by_name:
-            found[hit[1]] += at
-    return dict(found)
-
-
-@dataclass(slots=True)
-class _Log:
-    """What has to be told, gathered by kind."""
-
-    wanted: dict[str, str] = field(default_factory=dict)
-    alias: dict[str, str] = field(default_factory=dict)
-    ambiguous: dict[str, str] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
-    summed: dict[str, int] = field(default_factory=dict)
-    foreign: list[str] = field(default_factory=list)
-
-    def sentences(self, features: Features) -> list[str]:
-        """The notes, in a fixed order."""
-        found = []
-        if features.versioned:
-            found.append("Version suffixes of the Ensembl IDs were left out.")
-        if self.wanted:
-            found.append(f"Names in the gene lists: {_readings(self.wanted)}.")
-        if self.foreign:
-            found.append(
-                f"Symbols of another species in the gene lists ({examples(self.foreign)}) were "
-                "not read as genes of these features: give the symbols of their species."
-            )
-        if self.alias:
-            found.append(f"Older or other names among the features: {_readings(self.alias)}.")
-        if self.ambiguous:
-            found.append(
-                f"Ambiguous names, which other genes have been called too, were used because "
-                f"nothing better is there: {_readings(self.ambiguous)}. Check them."
-            )
-        if self.renamed:
-            found.append(
-                f"Characters that R or Seurat replaces were put back: {_readings(self.renamed)}."
-            )
-        if self.summed:
-            many = ", ".join(f"{gene} ({n})" for gene, n in sorted(self.summed.items()))
-            found.append(f"Genes with several features, which are summed: {many}.")
-        if features.dates:
-            found.append(
-                f"Names that a spreadsheet has turned into dates ({examples(features.dates)}) "
-                "were genes of the MARCH, SEPT or DEC families: not guessed, so such genes "
-                "count as missing."
-            )
-        return found
-
-
-def _readings(pairs: dict[str, str]) -> str:
-    return ", ".join(f"{name} read as {gene}" for name, gene in sorted(pairs.items()))
-
-
-def _approved(gene: str, index: _Index, table: Ids, log: _Log) -> str:
+def _approved(gene: str, index: Index, table: Ids, log: Log) -> str:
     """Approved symbol of a wanted gene; a gene outside the table stays as it is."""
     if gene in table.other_names:
         return gene
@@ -258,7 +124,7 @@ def _approved(gene: str, index: _Index, table: Ids, log: _Log) -> str:
     return read
 
 
-def _locate(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[tuple[int, ...], str] | None:
+def _locate(gene: str, index: Index, table: Ids, log: Log) -> tuple[tuple[int, ...], str] | None:
     """Positions of a gene by the most trusted name that is there."""
     at = index.by_gene.get(gene, [])
     how = "ensembl" if at else "symbol"
@@ -273,7 +139,7 @@ def _locate(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[tuple[int,
     return positions, how
 
 
-def _by_other_name(gene: str, index: _Index, table: Ids, log: _Log) -> tuple[list[int], str]:
+def _by_other_name(gene: str, index: Index, table: Ids, log: Log) -> tuple[list[int], str]:
     """Positions by a rewritten symbol, an alias, a previous symbol, or the symbol in any case."""
     for variant in _rewritten(gene):
         if variant not in table.other_names and (at := index.named(variant, gene)):
@@ -302,7 +168,7 @@ def _rewritten(name: str) -> list[str]:
     return [form for form in dict.fromkeys(forms) if form != name]
 
 
-def _identifiers(features: Features, decision: Decision, log: _Log, *, given: bool) -> str:
+def _identifiers(features: Features, decision: Decision, log: Log, *, given: bool) -> str:
     """What the features are called by, in words."""
     n_ids = sum(map(bool, features.ensembl))
     if given and n_ids and features.named():

@@ -6,7 +6,7 @@ that no one can take cells for independent observations by accident.
 
 from __future__ import annotations
 
-from scifn._donors._labels import Labels, read_labels
+from scifn._donors._labels import MISSING, Labels, read_labels
 from scifn._donors._pseudobulk import pseudobulk
 from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
 from scifn._donors._table import DonorTable, donor_table
@@ -16,6 +16,7 @@ from scifn._donors._visits import collapse_visits
 __all__ = [
     "MIN_B",
     "MIN_CELLS",
+    "MISSING",
     "DonorTable",
     "Labels",
     "collapse_visits",

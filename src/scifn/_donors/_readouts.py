@@ -72,7 +72,7 @@ def readouts(counts: pd.DataFrame) -> tuple[dict[str, FloatArray], list[str], li
     ----------
     counts
         A row a donor with the columns ``n_total, n_pdc, n_b, n_breg_like, n_plasmablast,
-        n_plasma, n_b_effector``; NaN where a type could not be measured.
+        n_plasma, n_b_atypical, n_b_effector``; NaN where a type could not be measured.
 
     Returns
     -------

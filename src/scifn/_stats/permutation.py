@@ -102,18 +102,19 @@ def permute(
     e = np.where(size > 0, e / np.where(size > 0, size, 1.0), 0.0)
     whole = leftover(regressor, q)
     unit = whole / np.sqrt(whole @ whole)
+    n, width = len(e), sum(e.shape)
     if paired:
-        signs = _all_signs(len(e)) if exact else _random_signs(len(e), n_permutations, rng)
+        signs = _all_signs(n, width) if exact else _random_signs(n, n_permutations, rng, width)
         found, observed = _signs(signs, unit, q, e), unit @ e
     elif _exchange_labels(nuisance, block):
         # The length of the regressor's leftover never changes: its product with e orders as t does.
         if exact:
-            labels = _all_labels(regressor, block)
+            labels = _all_labels(regressor, block, width)
         else:
-            labels = (regressor[o] for o in _orders(block, n_permutations, rng, e.shape[0]))
+            labels = (regressor[o] for o in _orders(block, n_permutations, rng, width))
         found, observed = (chunk @ e for chunk in labels), regressor @ e
     else:
-        orders = _all_orders(block) if exact else _orders(block, n_permutations, rng, e.shape[0])
+        orders = _all_orders(block, width) if exact else _orders(block, n_permutations, rng, width)
         found, observed = _residuals(orders, unit, q, e), unit @ e
     return _p_value(found, observed, n_all, n_permutations, exact=exact)
 
@@ -170,39 +171,50 @@ def _rest(explained: FloatArray | int) -> FloatArray:
     return np.sqrt(np.maximum(1.0 - np.asarray(explained, dtype=np.float64), 1e-300))
 
 
-def _all_signs(n: int) -> Iterator[FloatArray]:
-    code = np.arange(2**n)[:, None] >> np.arange(n)[None, :]
-    yield 1.0 - 2.0 * (code & 1).astype(np.float64)
+def _all_signs(n: int, width: int) -> Iterator[FloatArray]:
+    for start, m in _chunks(2**n, width):
+        code = np.arange(start, start + m)[:, None] >> np.arange(n)[None, :]
+        yield 1.0 - 2.0 * (code & 1).astype(np.float64)
 
 
-def _random_signs(n: int, n_permutations: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    for m in _chunks(n_permutations, n):
+def _random_signs(
+    n: int, n_permutations: int, rng: np.random.Generator, width: int
+) -> Iterator[FloatArray]:
+    for _, m in _chunks(n_permutations, width):
         yield rng.integers(0, 2, size=(m, n)).astype(np.float64) * 2 - 1
 
 
-def _all_labels(regressor: FloatArray, block: IntArray) -> Iterator[FloatArray]:
+def _all_labels(regressor: FloatArray, block: IntArray, width: int) -> Iterator[FloatArray]:
     """Every way to give the group's labels out within blocks."""
     choices = []
     for code in np.unique(block):
         members = np.flatnonzero(block == code)
         hits = int(regressor[members].sum())
-        choices.append([list(c) for c in itertools.combinations(members.tolist(), hits)])
-    picked = [list(itertools.chain(*c)) for c in itertools.product(*choices)]
-    rows = np.zeros((len(picked), len(block)))
-    for row, chosen in zip(rows, picked, strict=True):
-        row[chosen] = 1.0
-    yield rows
+        flat = itertools.chain.from_iterable(itertools.combinations(members.tolist(), hits))
+        count = math.comb(len(members), hits)
+        choices.append(np.fromiter(flat, dtype=np.int64, count=count * hits).reshape(count, hits))
+    picked = _product(choices)
+    for start, m in _chunks(len(picked), width):
+        rows = np.zeros((m, len(block)))
+        np.put_along_axis(rows, picked[start : start + m], 1.0, axis=1)
+        yield rows
 
 
-def _all_orders(block: IntArray) -> Iterator[IntArray]:
+def _all_orders(block: IntArray, width: int) -> Iterator[IntArray]:
     """Every order of the rows that keeps them in their blocks."""
     members = [np.flatnonzero(block == code) for code in np.unique(block)]
-    each = [list(itertools.permutations(m.tolist())) for m in members]
-    places = np.concatenate(members)
-    found = np.array([list(itertools.chain(*c)) for c in itertools.product(*each)])
+    each = [np.array([*itertools.permutations(m.tolist())], dtype=np.int64) for m in members]
+    found = _product(each)
     orders = np.empty_like(found)
-    orders[:, places] = found
-    yield orders
+    orders[:, np.concatenate(members)] = found
+    for start, m in _chunks(len(orders), width):
+        yield orders[start : start + m]
+
+
+def _product(choices: list[IntArray]) -> IntArray:
+    """Every combination of one row of each array, side by side."""
+    places = np.indices([len(c) for c in choices]).reshape(len(choices), -1)
+    return np.hstack([c[i] for c, i in zip(choices, places, strict=True)])
 
 
 def _orders(
@@ -210,7 +222,7 @@ def _orders(
 ) -> Iterator[IntArray]:
     """Random orders of the rows that keep them in their blocks."""
     places = np.argsort(block, kind="stable")
-    for m in _chunks(n_permutations, width):
+    for _, m in _chunks(n_permutations, width):
         # Sorting block + a number below 1 shuffles inside the blocks and keeps the blocks in order.
         keys = block + rng.random((m, len(block)))
         orders = np.empty(keys.shape, dtype=np.int64)
@@ -218,7 +230,8 @@ def _orders(
         yield orders
 
 
-def _chunks(total: int, width: int) -> Iterator[int]:
-    step = max(1, _CHUNK // max(width, 1))
+def _chunks(total: int, width: int) -> Iterator[tuple[int, int]]:
+    """Starts and lengths of pieces that hold a bounded number of values of this width."""
+    step = max(1, _CHUNK // width)
     for start in range(0, total, step):
-        yield min(step, total - start)
+        yield start, min(step, total - start)

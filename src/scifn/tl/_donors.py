@@ -1,0 +1,220 @@
+"""Public step: cells -> donor table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from scifn import _donors, _slots
+from scifn import _keys as k
+from scifn._view import PanelView, check_object, has_matrix, read
+from scifn.genesets import _sets
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+#: Record of the parameters of this step.
+_RECORD = "donors_parameters"
+#: Gene set whose refusal means that a cell type could not be told.
+_SET_OF = {
+    "B": "b_pan",
+    k.PLASMABLAST: "plasmablast",
+    k.PLASMA: "plasma",
+    k.B_ATYPICAL: "b_abc_dn2",
+}
+_FIRST = "scifn.tl.annotate(adata), or give cell_type= (and mapping=) for labels of your own"
+
+
+def donors(
+    adata: AnnData,
+    *,
+    donor: str,
+    condition: str,
+    visit: str | None = None,
+    cell_type: str = k.CELL_TYPE,
+    mapping: Mapping[str, str] | None = None,
+    covariates: str | Sequence[str] = (),
+    measurements: Mapping[str, Mapping[str, float] | None] | None = None,
+    cells_per_ul: str | None = None,
+    missing: Sequence[str] = _donors.MISSING,
+    overwrite: bool = False,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: str | None = None,
+) -> None:
+    """Count cells per donor, condition and visit, with the log ratios that groups are compared by.
+
+    Every statistic of the package starts from this table and never sees a cell.
+
+    Parameters
+    ----------
+    adata
+        Cells with types; X may be None, then there is no pseudobulk.
+    donor, condition
+        Columns of obs. Numeric ids become text. Cells without a value are left out of the
+        table, and the record says how many.
+    visit
+        Column of obs that tells samples of one donor in one condition apart; cells without a value
+        belong to the visit "".
+    cell_type
+        Column of obs with cell types.
+    mapping
+        {label: cell type or lineage} where the labels of ``cell_type`` are your own. A label that
+        is a cell type or lineage of this package needs none.
+    covariates
+        Columns of obs with one value a donor, condition and visit: batch, sex, age, treatment.
+    measurements
+        {column of obs: {"lod": detection limit}}: measurements of the donor, for instance of serum.
+        They are carried along, and ``<column>_censored`` marks values at or below the limit.
+    cells_per_ul
+        Column of obs: concentration of the counted cells (of the mononuclear cells, for PBMC) in
+        the donor's blood. Adds ``<count>_per_ul``.
+    missing
+        Words that stand for no value, in any case.
+    overwrite
+        Replace the tables of an earlier call.
+    layer, gene_symbols, species
+        Where expression is read for the pseudobulk; see :func:`scifn.pp.check`.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        A column is not there, or no step has typed the cells yet.
+    scifn._errors.DesignError
+        No cell has a donor and a condition, or a covariate varies within a donor, condition and
+        visit. The message names the donor and the column.
+    scifn._errors.ArgumentError
+        Labels that no one can place, or columns that collide.
+    scifn._errors.OverwriteError
+        The tables are there already.
+
+    Notes
+    -----
+    Readouts of pDC need 500 counted cells of a donor, readouts of Breg-like cells 50 B cells; below
+    that they are NaN and ``note`` says why. What the genes or labels could not tell at all
+    is NaN in the counts too, never 0. ``status`` is ok, low_cells, low_b_cells, partial or
+    not_measurable. Fractions do not tell whether a type is fewer or the others are more.
+
+    Sets the following fields
+    -------------------------
+    ``.uns["scifn"]["donors"]`` : :class:`pandas.DataFrame`
+        A row a donor x condition x visit.
+    ``.uns["scifn"]["pseudobulk"]`` : :class:`pandas.DataFrame`
+        UMI of the panel genes summed per donor, condition, visit and cell type, where there is a
+        matrix with counts.
+    ``.uns["scifn"]["donors_parameters"]`` : :class:`dict`
+        How they were made, and what was left out.
+
+    References
+    ----------
+    Aitchison J. J R Stat Soc B 1982, doi:10.1111/j.2517-6161.1982.tb01195.x (log ratios).
+    Egozcue JJ et al. Math Geol 2003, doi:10.1023/A:1023818214614 (isometric log ratios).
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import pandas as pd
+    >>> import scifn
+    >>> labels = ["pDC"] * 3 + ["Mono"] * 997
+    >>> obs = pd.DataFrame({"label": labels, "donor": 7, "disease": "SLE"}).rename(index=str)
+    >>> adata = ad.AnnData(obs=obs)
+    >>> scifn.tl.donors(adata, donor="donor", condition="disease", cell_type="label")
+    >>> scifn.get.donors(adata).loc[0, ["donor", "n_total", "n_pdc"]].tolist()
+    ['7', 1000, 3.0]
+    """
+    check_object(adata)
+    _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK), overwrite=overwrite)
+    view = None
+    if has_matrix(adata):
+        view = read(adata, _sets.panel(), layer=layer, gene_symbols=gene_symbols, species=species)
+    _apply(
+        adata,
+        view,
+        donor=donor,
+        condition=condition,
+        visit=visit,
+        cell_type=cell_type,
+        mapping=mapping,
+        covariates=covariates,
+        measurements=measurements,
+        cells_per_ul=cells_per_ul,
+        missing=missing,
+    )
+
+
+def _apply(
+    adata: AnnData,
+    view: PanelView | None,
+    *,
+    donor: str,
+    condition: str,
+    visit: str | None,
+    cell_type: str,
+    mapping: Mapping[str, str] | None,
+    covariates: str | Sequence[str],
+    measurements: Mapping[str, Mapping[str, float] | None] | None,
+    cells_per_ul: str | None,
+    missing: Sequence[str],
+) -> None:
+    if cell_type == k.CELL_TYPE:
+        _slots.need_obs(adata, k.CELL_TYPE, _FIRST)
+    names = [covariates] if isinstance(covariates, str) else [*covariates]
+    found = _donors.donor_table(
+        adata.obs,
+        donor=donor,
+        condition=condition,
+        visit=visit,
+        cell_type=cell_type,
+        mapping=mapping,
+        covariates=names,
+        measurements=measurements,
+        cells_per_ul=cells_per_ul,
+        missing=missing,
+        measurable=_measurable(adata) if cell_type == k.CELL_TYPE else None,
+    )
+    notes = [*found.notes]
+    sums = None
+    if view is None:
+        notes.append("no matrix: no pseudobulk")
+    elif not view.is_counts:
+        notes.append("no counts: no pseudobulk")
+    else:
+        sums = _donors.pseudobulk(
+            view.values, view.genes, view.total, found.rows, found.types, found.table
+        )
+    slot = _slots.store(adata)
+    slot[k.DONORS] = found.table
+    slot.pop(k.PSEUDOBULK, None)
+    if sums is not None:
+        slot[k.PSEUDOBULK] = sums
+    slot[_RECORD] = {
+        "donor": donor,
+        "condition": condition,
+        "visit": visit or "",
+        "cell_type": cell_type,
+        "mapping": ", ".join(f"{label} -> {target}" for label, target in (mapping or {}).items()),
+        "covariates": ", ".join(names),
+        "measurements": ", ".join(measurements or {}),
+        "cells_per_ul": cells_per_ul or "",
+        "missing": ", ".join(map(repr, missing)),
+        "min_cells": _donors.MIN_CELLS,
+        "min_b_cells": _donors.MIN_B,
+        "notes": "\n".join(notes),
+    }
+
+
+def _measurable(adata: AnnData) -> dict[str, bool]:
+    """Which types the identity step could have called, by the calls and coverage that it left."""
+    refused: set[str] = set()
+    coverage = adata.uns.get(k.UNS, {}).get(k.COVERAGE)
+    if coverage is not None:
+        refused = set(coverage["set"][coverage["status"].astype(str).str.startswith("refused")])
+    types: pd.Series = adata.obs[k.CELL_TYPE].astype(str)
+    can = {name: _SET_OF.get(name) not in refused for name in (*k.CELL_TYPES, "B")}
+    b_cells = types.isin([t for t, line in k.LINEAGE_OF.items() if line == "B"])
+    if b_cells.any() and (types[b_cells] == k.B_UNRESOLVED).all():
+        can[k.B_ATYPICAL] = False  # no subset was told at all
+    if k.PDC_CALL in adata.obs and (adata.obs[k.PDC_CALL].astype(str) == "NA").all():
+        can[k.PDC] = can[k.ASDC] = False
+    return can

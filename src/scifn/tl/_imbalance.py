@@ -1,0 +1,160 @@
+"""Public step: groups of donors against a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scifn import _keys as k
+from scifn import _slots
+from scifn._view import check_object
+
+if TYPE_CHECKING:
+    import numpy as np
+    from anndata import AnnData
+
+#: Record of the parameters of this step.
+_RECORD = "imbalance_parameters"
+
+
+def imbalance(
+    adata: AnnData,
+    *,
+    reference: str,
+    contrasts: str | Sequence[str] | None = None,
+    covariates: str | Sequence[str] = (),
+    block: str | None = None,
+    paired: str | None = None,
+    n_permutations: int = 10_000,
+    rng: int | np.random.Generator = 0,
+    overwrite: bool = False,
+) -> None:
+    """Compare groups of donors with a reference: pDC, Breg-like and effector B cells.
+
+    The donor is the unit: visits of a donor in one condition are put together first, and cells
+    are never tested. Each readout is regressed on the group beside the covariates (ordinary least
+    squares, t, 95 % interval); the p-value to read is that of the permutation test, exact where
+    there are at most 20,000 arrangements, by Freedman and Lane's residuals where there are
+    covariates, by sign flips where donors are paired. Benjamini and Hochberg's adjustment is taken
+    from it within each family: the four primary log ratios, the two balances, the responses.
+
+    Parameters
+    ----------
+    adata
+        With the table of :func:`scifn.tl.donors`; its X may be None.
+    reference
+        Condition that the others are held against.
+    contrasts
+        Conditions to compare with the reference; None for all others.
+    covariates
+        Columns of the donor table to adjust for. Texts and categories enter as categories, numbers
+        as numbers; donors without a value are left out.
+    block
+        Column of the donor table, for instance a batch, within which labels are exchanged. It
+        is in the model too.
+    paired
+        Column that pairs rows. None pairs donors that stand in both arms, and says so; if they are
+        fewer than three while both arms have three donors of their own, they are left out instead.
+    n_permutations
+        Random permutations, where there are more than 20,000 arrangements.
+    rng
+        Seed or generator. The p-value of a row does not depend on the other rows.
+    overwrite
+        Replace the table of an earlier call.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        There is no donor table yet, or it lacks a column.
+    scifn._errors.DesignError
+        The donors cannot answer: unknown reference, one condition only, or a covariate or batch
+        that determines the condition. The message names it.
+    scifn._errors.OverwriteError
+        The table is there already.
+
+    Notes
+    -----
+    Below three donors an arm (or three pairs) a row has its effect and interval with the status
+    ``too_few_donors``, with three ``no_significance``; neither has a p-value. ``p_attainable`` is
+    the smallest two-sided p that the design could give. Hedges' g and Cliff's delta are of the raw
+    readouts, covariates play no part in them.
+
+    Sets the following fields
+    -------------------------
+    ``.uns["scifn"]["imbalance"]`` : :class:`pandas.DataFrame`
+        A row a readout and contrast.
+    ``.uns["scifn"]["imbalance_parameters"]`` : :class:`dict`
+        How it was made.
+
+    References
+    ----------
+    Freedman D, Lane D. J Bus Econ Stat 1983, doi:10.1080/07350015.1983.10509354.
+    Phipson B, Smyth GK. Stat Appl Genet Mol Biol 2010, doi:10.2202/1544-6115.1585.
+    Squair JW et al. Nat Commun 2021, doi:10.1038/s41467-021-25960-2.
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import pandas as pd
+    >>> import scifn
+    >>> labels = ["T/NK"] * 600 + ["B naive"] * 90 + ["B transitional"] * 9 + ["pDC"] * 3
+    >>> donors = [f"P{i}" for i in range(5)] + [f"C{i}" for i in range(5)]
+    >>> obs = pd.DataFrame(
+    ...     [(d, "SLE" if d[0] == "P" else "control", x) for d in donors for x in labels],
+    ...     columns=["donor", "condition", "label"],
+    ... ).rename(index=str)
+    >>> adata = ad.AnnData(obs=obs)
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition", cell_type="label")
+    >>> scifn.tl.imbalance(adata, reference="control")
+    >>> scifn.get.imbalance(adata).loc[0, ["readout", "n_group", "n_reference"]].tolist()
+    ['logit_pdc', 5, 5]
+    """
+    check_object(adata)
+    _slots.guard(adata, tables=(k.IMBALANCE,), overwrite=overwrite)
+    _apply(
+        adata,
+        reference=reference,
+        contrasts=contrasts,
+        covariates=covariates,
+        block=block,
+        paired=paired,
+        n_permutations=n_permutations,
+        rng=rng,
+    )
+
+
+def _apply(
+    adata: AnnData,
+    *,
+    reference: str,
+    contrasts: str | Sequence[str] | None,
+    covariates: str | Sequence[str],
+    block: str | None,
+    paired: str | None,
+    n_permutations: int,
+    rng: int | np.random.Generator,
+) -> None:
+    from scifn import _donors, _stats
+
+    donors = _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=..., condition=...)")
+    found = _stats.imbalance(
+        _donors.collapse_visits(donors),
+        reference=reference,
+        contrasts=contrasts,
+        covariates=covariates,
+        block=block,
+        paired=paired,
+        n_permutations=n_permutations,
+        rng=rng,
+    )
+    slot = _slots.store(adata)
+    slot[k.IMBALANCE] = found
+    slot[_RECORD] = {
+        "reference": str(reference),
+        "contrasts": ", ".join(dict.fromkeys(found["group"])),
+        "covariates": covariates if isinstance(covariates, str) else ", ".join(covariates),
+        "block": block or "",
+        "paired": paired or "",
+        "n_permutations": int(n_permutations),
+        "seed": rng if isinstance(rng, int) else -1,
+    }

@@ -1,0 +1,414 @@
+"""Groups of donors: designs, statuses, refusals, and the level of the tests under the null."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from scifn import _donors, _stats
+from scifn import _keys as k
+from scifn._errors import ArgumentError, DesignError, MissingKeyError
+from scifn._stats.ols import fit
+from scifn._stats.permutation import permute
+
+
+def cohort(arms, *, seed=0, fold=1.0, cells=5000):
+    """Donor table of donors drawn at random; ``fold`` changes the pDC of all but the last arm."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i, (condition, n) in enumerate(arms.items()):
+        for d in range(n):
+            shift = fold if i < len(arms) - 1 else 1.0
+            pdc = rng.binomial(cells, min(0.5, 0.003 * shift * np.exp(rng.normal(0, 0.6))))
+            b = rng.binomial(cells, min(0.5, 0.06 * np.exp(rng.normal(0, 0.3))))
+            breg = rng.binomial(b, min(0.5, 0.1 * np.exp(rng.normal(0, 0.6))))
+            blast = rng.poisson(cells * 0.002 * np.exp(rng.normal(0, 1)))
+            rows.append((f"{condition}{d}", condition, pdc, b, breg, blast))
+    names = ["donor", "condition", "n_pdc", "n_b", "n_breg_like", "n_b_effector"]
+    table = pd.DataFrame(rows, columns=names)
+    table["n_total"] = cells
+    for name in ("n_plasmablast", "n_plasma", "n_b_atypical"):
+        table[name] = 0.0
+    return with_readouts(table)
+
+
+def with_readouts(table):
+    values, table["status"], table["note"] = _donors.readouts(table)
+    return table.assign(**values)
+
+
+def test_columns_and_types():
+    found = _stats.imbalance(cohort({"SLE": 6, "control": 6}), reference="control")
+    assert tuple(found.columns) == k.IMBALANCE_COLUMNS
+    assert list(found["readout"]) == list(k.READOUTS)
+    assert list(found["family"]) == ["primary"] * 4 + ["balance"] * 2
+    assert (found["status"] == "ok").all()
+    assert (found["design"] == "unpaired").all()
+    for name, kind in found.dtypes.items():
+        expected = {"n_group": "i", "n_reference": "i"}.get(name, "f")
+        if kind.kind in "if":
+            assert kind.kind == expected, name
+
+
+def test_numbers_equal_scipy():
+    table = cohort({"SLE": 6, "control": 7}, seed=3)
+    found = _stats.imbalance(table, reference="control").set_index("readout")
+    group = table["condition"] == "SLE"
+    for name in k.READOUTS:
+        a, b = table.loc[group, name].to_numpy(), table.loc[~group, name].to_numpy()
+        one = found.loc[name]
+        t = stats.ttest_ind(a, b)
+        low, high = t.confidence_interval()
+        perm = stats.permutation_test(
+            (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), n_resamples=np.inf
+        )
+        assert one["effect"] == pytest.approx(a.mean() - b.mean())
+        assert (one["mean_group"], one["mean_reference"]) == (a.mean(), b.mean())
+        assert (one["statistic"], one["p_value"]) == pytest.approx((t.statistic, t.pvalue))
+        assert (one["ci_low"], one["ci_high"]) == pytest.approx((low, high))
+        assert one["p_permutation"] == pytest.approx(perm.pvalue)
+        assert one["df"] == 11
+        assert one["p_attainable"] == pytest.approx(2 / 1716)
+        assert one["loo_low"] <= one["effect"] <= one["loo_high"]
+    assert found.loc["logit_pdc", "odds_ratio"] == np.exp(found.loc["logit_pdc", "effect"])
+    assert found.loc[["ilr_1", "ilr_2"], "odds_ratio"].isna().all()
+    primary = found["family"] == "primary"
+    np.testing.assert_allclose(
+        found.loc[primary, "p_adj"],
+        stats.false_discovery_control(found.loc[primary, "p_permutation"]),
+    )
+
+
+def test_planted_change_is_found():
+    table = cohort({"SLE": 12, "control": 12}, fold=0.3)
+    one = _stats.imbalance(table, reference="control").set_index("readout").loc["logit_pdc"]
+    assert one["p_permutation"] < 0.01
+    assert one["ci_high"] < 0
+    assert one["ci_low"] < np.log(0.3) < one["ci_high"] + 0.5
+    assert one["hedges_g"] < -0.8
+    assert one["cliffs_delta"] < -0.5
+    assert one["concordance"] == "p < 0.05: all 3 tests"
+
+
+def test_covariate_adjustment_equals_statsmodels():
+    import statsmodels.formula.api as smf
+
+    table = cohort({"SLE": 9, "control": 8}, seed=5)
+    rng = np.random.default_rng(1)
+    table["age"] = rng.uniform(20, 60, len(table))
+    table["sex"] = rng.choice(["F", "M"], len(table))
+    table["logit_pdc"] += 0.05 * table["age"]
+    found = _stats.imbalance(table, reference="control", covariates=["age", "sex"])
+    one = found.set_index("readout").loc["logit_pdc"]
+    theirs = smf.ols("logit_pdc ~ (condition == 'SLE') + age + sex", table).fit()
+    name = "condition == 'SLE'[T.True]"
+    assert one["effect"] == pytest.approx(theirs.params[name])
+    assert one["p_value"] == pytest.approx(theirs.pvalues[name])
+    assert one["df"] == theirs.df_resid
+    assert one["design"] == "unpaired; adjusted for age, sex"
+    assert one["p_attainable"] == pytest.approx(2 / 10_001)
+
+
+@pytest.mark.parametrize(
+    ("n1", "n0", "status", "least"),
+    [
+        (1, 1, "too_few_donors", 1.0),
+        (2, 5, "too_few_donors", 2 / 21),
+        (3, 3, "no_significance", 0.1),
+        (3, 9, "no_significance", 2 / 220),
+        (4, 4, "ok", 2 / 70),
+    ],
+)
+def test_small_arms(n1, n0, status, least):
+    table = cohort({"SLE": n1, "control": n0}, fold=0.05)
+    found = _stats.imbalance(table, reference="control")
+    assert (found["status"] == status).all()
+    assert found["effect"].notna().all()
+    assert found["p_attainable"].to_numpy() == pytest.approx(least)
+    p = found[["p_value", "p_permutation", "p_adj"]]
+    assert p.notna().all().all() == (status == "ok")
+    assert p.isna().all().all() == (status != "ok")
+    assert (found["concordance"] == "").all() == (status != "ok")
+    if n1 + n0 > 2:
+        assert found["ci_low"].notna().all()
+    if status != "ok":
+        assert found["note"].str.contains("donors an arm").all()
+
+
+def paired_cohort(n, *, seed=0, extra=0):
+    """Donors in both arms, and some in one only."""
+    both = pd.concat(
+        [cohort({c: n + extra}, seed=seed + i) for i, c in enumerate(("stim", "ctrl"))]
+    )
+    both["donor"] = [f"D{i}" for i in range(n + extra)] * 2
+    lone = both["condition"].eq("stim") & both["donor"].isin([f"D{n + i}" for i in range(extra)])
+    return both[~lone].reset_index(drop=True)
+
+
+def test_donors_in_both_arms_are_paired():
+    table = paired_cohort(8, extra=2)
+    found = _stats.imbalance(table, reference="ctrl")
+    wide = table.pivot(index="donor", columns="condition", values="logit_pdc").dropna()
+    theirs = stats.ttest_rel(wide["stim"], wide["ctrl"])
+    exact = stats.permutation_test(
+        (wide["stim"] - wide["ctrl"],),
+        lambda x, axis: x.mean(axis),
+        permutation_type="samples",
+        n_resamples=np.inf,
+    )
+    one = found.set_index("readout").loc["logit_pdc"]
+    assert (one["design"], one["n_group"], one["n_reference"]) == ("paired by donor", 8, 8)
+    assert one["p_value"] == pytest.approx(theirs.pvalue)
+    assert one["p_permutation"] == pytest.approx(exact.pvalue)
+    assert one["p_attainable"] == 2 / 256
+    assert one["mean_reference"] == pytest.approx(wide["ctrl"].mean())
+    assert "8 donors stand in both arms: paired by donor" in one["note"]
+    assert "2 rows without a partner are left out" in one["note"]
+
+
+@pytest.mark.parametrize(("n", "status"), [(2, "too_few_donors"), (3, "no_significance")])
+def test_few_pairs_have_no_p_value(n, status):
+    found = _stats.imbalance(paired_cohort(n, extra=1), reference="ctrl")
+    assert (found["status"] == status).all()
+    assert found["p_value"].isna().all()
+    assert found["effect"].notna().all()
+    assert found["note"].str.contains("pairs").all()
+
+
+def test_one_donor_in_both_arms_of_a_large_study_is_left_out():
+    table = cohort({"SLE": 6, "control": 6})
+    table.loc[table["donor"] == "SLE0", "donor"] = "X"
+    table.loc[table["donor"] == "control0", "donor"] = "X"
+    found = _stats.imbalance(table, reference="control")
+    assert (found["n_group"] == 5).all()
+    assert (found["design"] == "unpaired").all()
+    assert found["note"].str.contains("donors in both arms, too few to pair by, left out: X").all()
+
+
+def test_paired_by_a_column():
+    table = cohort({"SLE": 5, "control": 5}).assign(family=[*"abcde", *"edcba"])
+    one = _stats.imbalance(table, reference="control", paired="family").iloc[0]
+    assert (one["design"], one["n_group"]) == ("paired by family", 5)
+    a = table.iloc[:5]["logit_pdc"].to_numpy()
+    b = table.iloc[5:]["logit_pdc"].to_numpy()[::-1]
+    assert one["p_value"] == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    with pytest.raises(DesignError, match=r"paired='family': 'a' has several rows in 'SLE'"):
+        _stats.imbalance(table.assign(family="a"), reference="control", paired="family")
+
+
+def test_covariates_that_change_within_pairs():
+    table = paired_cohort(8)
+    rng = np.random.default_rng(2)
+    table["age"] = np.tile(rng.uniform(20, 60, 8), 2)
+    table["dose"] = rng.uniform(0, 10, 16)
+    one = _stats.imbalance(table, reference="ctrl", covariates=["age", "dose"]).iloc[0]
+    assert one["design"] == "paired by donor; adjusted for dose"
+    assert "age is the same within pairs and drops out" in one["note"]
+    assert one["df"] == 6
+
+
+@pytest.mark.parametrize("how", ["covariates", "block"])
+def test_batch_that_is_the_condition_is_refused(how):
+    table = cohort({"SLE": 5, "control": 5}).assign(batch=["b1"] * 5 + ["b2"] * 3 + ["b3"] * 2)
+    with pytest.raises(DesignError, match="'batch' determines the condition"):
+        _stats.imbalance(table, reference="control", **{how: "batch"})
+
+
+def test_columns_that_are_the_condition_together_are_refused():
+    table = cohort({"SLE": 4, "control": 4}).assign(
+        a=[0.0, 1, 0, 1, 0, 1, 0, 1], b=[1.0, 2, 1, 2, 0, 1, 0, 1]
+    )
+    with pytest.raises(DesignError, match="'a' and 'b' together determine the condition"):
+        _stats.imbalance(table, reference="control", covariates=["a", "b"])
+
+
+def test_blocks():
+    table = cohort({"SLE": 6, "control": 6}).assign(batch=["x", "y"] * 6)
+    table["logit_pdc"] += np.where(table["batch"] == "x", 10, 0)
+    plain = _stats.imbalance(table, reference="control").set_index("readout").loc["logit_pdc"]
+    within = _stats.imbalance(table, reference="control", block="batch")
+    one = within.set_index("readout").loc["logit_pdc"]
+    assert one["p_attainable"] == pytest.approx(2 / 20**2)  # C(6, 3) in each of two blocks
+    assert one["design"] == "unpaired; permuted within batch, which is in the model"
+    assert one["ci_high"] - one["ci_low"] < (plain["ci_high"] - plain["ci_low"]) / 3
+
+
+def test_donors_without_a_covariate_are_left_out_and_named():
+    table = cohort({"SLE": 5, "control": 5}).assign(age=np.arange(10.0), sex=["F", "M"] * 5)
+    table.loc[0, "age"] = np.nan
+    table.loc[9, "sex"] = ""
+    one = _stats.imbalance(table, reference="control", covariates=["age", "sex"]).iloc[0]
+    assert (one["n_group"], one["n_reference"]) == (4, 4)
+    assert "left out, no single value of age: SLE0" in one["note"]
+    assert "left out, no single value of sex: control4" in one["note"]
+
+
+def test_covariate_that_does_not_vary():
+    table = cohort({"SLE": 5, "control": 5}).assign(sex="F")
+    with_sex = _stats.imbalance(table, reference="control", covariates="sex").iloc[0]
+    assert "sex does not vary" in with_sex["note"]
+    assert with_sex["p_value"] == _stats.imbalance(table, reference="control").iloc[0]["p_value"]
+
+
+def test_more_coefficients_than_donors():
+    table = cohort({"SLE": 4, "control": 4}).assign(site=list("abcdabcd"), x=0.0)
+    table["y1"], table["y2"] = np.arange(8.0) ** 2, np.arange(8.0) ** 3
+    table["y3"] = np.sin(np.arange(8.0))
+    found = _stats.imbalance(table, reference="control", covariates=["site", "y1", "y2", "y3"])
+    assert set(found["status"]) == {"no_residual_df"}
+    assert found["p_value"].isna().all()
+
+
+def test_several_groups_against_one_reference():
+    table = cohort({"SLE": 5, "pSS": 4, "SSc": 2, "control": 6})
+    found = _stats.imbalance(table, reference="control")
+    assert list(dict.fromkeys(found["group"])) == ["SLE", "pSS", "SSc"]
+    assert found["note"].str.contains("control is shared by 3 contrasts").all()
+    primary = found[(found["family"] == "primary") & found["p_permutation"].notna()]
+    assert len(primary) == 8
+    np.testing.assert_allclose(
+        primary["p_adj"], stats.false_discovery_control(primary["p_permutation"])
+    )
+    alone = _stats.imbalance(table, reference="control", contrasts="pSS")
+    same = found[found["group"] == "pSS"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        alone.drop(columns=["p_adj", "note"]), same.drop(columns=["p_adj", "note"])
+    )
+
+
+def test_readouts_that_some_donors_lack():
+    table = cohort({"SLE": 6, "control": 6})
+    table.loc[[0, 7], "logit_pdc"] = np.nan
+    table["ilr_1"] = np.nan
+    found = _stats.imbalance(table, reference="control").set_index("readout")
+    assert found.loc["logit_pdc", ["n_group", "n_reference"]].tolist() == [5, 5]
+    assert "2 donors without this readout" in found.loc["logit_pdc", "note"]
+    assert found.loc["ilr_1", "status"] == "not_measurable"
+    assert np.isnan(found.loc["ilr_1", "effect"])
+    assert found.loc["ilr_2", "n_group"] == 6
+
+
+def test_readout_that_does_not_vary():
+    table = cohort({"SLE": 5, "control": 5}).assign(logit_pdc=-5.0)
+    one = _stats.imbalance(table, reference="control").iloc[0]
+    assert one["status"] == "constant"
+    assert np.isnan(one["p_permutation"])
+
+
+def test_responses_are_a_family_of_their_own():
+    table = cohort({"SLE": 6, "control": 6})
+    table["response_type1:B"] = np.r_[np.arange(6) + 10.0, np.arange(6)]
+    one = _stats.imbalance(table, reference="control").set_index("readout").loc["response_type1:B"]
+    assert one["family"] == "response"
+    assert one["p_adj"] == one["p_permutation"] == pytest.approx(2 / 924)
+    assert np.isnan(one["odds_ratio"])
+
+
+def test_refusals_say_what_was_found():
+    table = cohort({"SLE": 4, "control": 4})
+    cases = {
+        "reference='healthy' is no condition .* It has: 'SLE', 'control'": {"reference": "healthy"},
+        "contrasts: 'pSS' cannot be held": {"reference": "control", "contrasts": ["pSS"]},
+    }
+    for text, options in cases.items():
+        with pytest.raises(DesignError, match=text):
+            _stats.imbalance(table, **options)
+    with pytest.raises(DesignError, match="All donors have the condition 'control'"):
+        _stats.imbalance(table[table["condition"] == "control"], reference="control")
+    with pytest.raises(MissingKeyError, match=r"no column 'age'. Call scifn.tl.donors"):
+        _stats.imbalance(table, reference="control", covariates="age")
+    with pytest.raises(ArgumentError, match="'n_pdc' is not something to adjust for"):
+        _stats.imbalance(table, reference="control", covariates="n_pdc")
+    with pytest.raises(ArgumentError, match="n_permutations=0"):
+        _stats.imbalance(table, reference="control", n_permutations=0)
+
+
+def test_cells_are_not_accepted():
+    cells = pd.DataFrame({"donor": ["a"] * 4, "condition": ["x"] * 4, "logit_pdc": 0.0})
+    with pytest.raises(DesignError, match="The donor is the unit"):
+        _stats.imbalance(cells, reference="x")
+
+
+def test_seed_decides_and_generators_are_taken():
+    table = cohort({"SLE": 12, "control": 12})
+    options = {"reference": "control", "n_permutations": 200}
+    one, two = (_stats.imbalance(table, rng=1, **options)["p_permutation"] for _ in "ab")
+    pd.testing.assert_series_equal(one, two)
+    other = _stats.imbalance(table, rng=np.random.default_rng(5), **options)["p_permutation"]
+    assert not np.array_equal(one, other)
+    shuffled = _stats.imbalance(table[table.columns[::-1]], rng=1, **options)
+    both = shuffled.set_index("readout")["p_permutation"].reindex(list(k.READOUTS))
+    np.testing.assert_array_equal(one, both)
+
+
+def test_ten_copies_of_every_cell_do_not_change_p():
+    """Donors are the unit: more cells of the same donors are no evidence."""
+    counts = ["n_pdc", "n_b", "n_breg_like", "n_b_effector", "n_total"]
+    table = cohort({"SLE": 7, "control": 7}, seed=11, cells=40_000)
+    ten = table.copy()
+    ten[counts] = table[counts] * 10
+    once = _stats.imbalance(table, reference="control")
+    more = _stats.imbalance(with_readouts(ten), reference="control")
+    # what is left is the half cell of the logarithms
+    np.testing.assert_allclose(once["p_permutation"], more["p_permutation"], atol=0.02)
+    np.testing.assert_allclose(once["p_value"], more["p_value"], atol=0.02)
+
+
+def null_readouts(n_donors, n_cohorts, seed):
+    """Readouts of cohorts that differ in nothing, (n_donors, n_cohorts, 6), and pDC counts."""
+    tables = cohort({"x": n_donors * n_cohorts}, seed=seed)
+    values = tables[list(k.READOUTS)].to_numpy().reshape(n_cohorts, n_donors, 6)
+    return values.transpose(1, 0, 2), tables["n_pdc"].to_numpy().reshape(n_cohorts, n_donors).T
+
+
+@pytest.mark.parametrize(("n1", "n0"), [(8, 8), (5, 12)])
+def test_level_under_the_null(n1, n0):
+    """Rejections in 600 cohorts with no difference; a test on the same cohorts' cells beside it."""
+    n, n_cohorts = n1 + n0, 600
+    values, pdc = null_readouts(n, n_cohorts, seed=99)
+    x, z = np.repeat([1.0, 0.0], [n1, n0]), np.ones((n, 1))
+    error = 3 * np.sqrt(0.05 * 0.95 / n_cohorts)
+    for j, name in enumerate(k.READOUTS):
+        y = values[:, :, j]
+        t = (fit(y, x, z).p_value < 0.05).mean()
+        exact = permute(
+            y,
+            x,
+            z,
+            np.zeros(n, dtype=np.int64),
+            paired=False,
+            n_permutations=999,
+            rng=np.random.default_rng(0),
+        )
+        assert abs(t - 0.05) < error, name
+        assert exact.exact
+        assert (exact.p_value < 0.05).mean() < 0.05 + error, name
+    group, rest = pdc[:n1].sum(0), pdc[n1:].sum(0)
+    cells = [
+        stats.chi2_contingency([[a, b], [5000 * n1 - a, 5000 * n0 - b]]).pvalue
+        for a, b in zip(group, rest, strict=True)
+    ]
+    assert np.mean(np.array(cells) < 0.05) > 0.35
+
+
+def test_level_with_a_covariate_and_freedman_lane():
+    """A covariate that leans on the group and moves the readout; random arms of 7 and 8."""
+    rng = np.random.default_rng(4)
+    n_cohorts, x = 300, np.repeat([1.0, 0.0], [7, 8])
+    c = 0.5 * rng.normal(size=15) + x
+    y = rng.normal(size=(15, n_cohorts)) + 2 * c[:, None]
+    z = np.column_stack([np.ones(15), c])
+    found = permute(
+        y,
+        x,
+        z,
+        np.zeros(15, dtype=np.int64),
+        paired=False,
+        n_permutations=2000,
+        rng=rng,
+    )
+    error = 3 * np.sqrt(0.05 * 0.95 / n_cohorts)
+    assert abs((found.p_value < 0.05).mean() - 0.05) < error
+    assert (fit(y, x, np.ones((15, 1))).p_value < 0.05).mean() > 0.5

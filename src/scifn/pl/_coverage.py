@@ -18,7 +18,7 @@ def coverage(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     """Share of each gene set's genes that are among the features, colored by status.
 
     The two thin lines are the limits: under half of its genes (or under three) a set
-    is refused, under four fifths it is used with a warning.
+    is insufficient and not used, under four fifths it is used with a warning.
 
     Parameters
     ----------
@@ -60,8 +60,9 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         axes.barh(rows, np.full(len(table), 100.0), height=0.62, color="#eef1f4", zorder=1)
         for status in dict.fromkeys(statuses):
             chosen = np.array([s == status for s in statuses])
-            axes.barh(rows[chosen], share[chosen], height=0.62, color=status_color(status),
-                      zorder=2, label=status.replace("_", " "))  # fmt: skip
+            color = _style.STATUS_COLORS.get(status, _style.NEUTRAL)
+            axes.barh(rows[chosen], share[chosen], height=0.62, color=color, zorder=2,
+                      label=status.replace("_", " "))  # fmt: skip
         for y, (n, of) in enumerate(zip(found, size, strict=True)):
             axes.text(101.5, y, f"{n:.0f} of {of:.0f}", va="center", fontsize=7)
         for limit in (50, 80):
@@ -76,8 +77,3 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
                     handlelength=1, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
     return axes
-
-
-def status_color(status: str) -> str:
-    """Color of a coverage status: usable, usable with a warning, not usable."""
-    return _style.STATUS_COLORS.get(status, _style.NEUTRAL)

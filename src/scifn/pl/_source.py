@@ -19,10 +19,13 @@ _RESPONSE_PREFIX = "response_type1:"
 def parameter(adata: AnnData, name: str) -> str | None:
     """A parameter that some step was called with, or None.
 
-    Each step stores its parameters as one dict in ``uns["scifn"]``; the first that has a
-    non-empty text under ``name`` answers.
+    Each step stores its parameters as one dict in ``uns["scifn"]``. The comparison and the
+    donor table are asked first: other steps may have been called with something else.
     """
-    for record in adata.uns.get(k.UNS, {}).values():
+    records = adata.uns.get(k.UNS, {})
+    first = [key for key in records if str(key).startswith((k.IMBALANCE, k.DONORS))]
+    for key in [*sorted(first, reverse=True), *records]:
+        record = records[key]
         if isinstance(record, Mapping):
             value = record.get(name, "")
             if isinstance(value, str) and value:

@@ -68,10 +68,12 @@ CONDITION_COLORS: Final = (
     "#5B6572", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9",
 )  # fmt: skip
 CONDITION_MARKERS: Final = ("o", "D", "s", "^", "v", "P", "X")
+#: Coverage of a set: usable, usable with a warning, not usable.
 STATUS_COLORS: Final[dict[str, str]] = {
     "ok": "#0072B2",
-    "reduced": "#E69F00",
-    "refused": "#B4BAC2",
+    "partial": "#E69F00",
+    "insufficient": "#9AA3AE",
+    "absent": "#C9CFD6",
 }
 
 _RC: Final[dict[Any, Any]] = {

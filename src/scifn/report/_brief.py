@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from scifn.report._material import Material
 
+#: Statuses of coverage with which a set is used.
+USABLE = ("ok", "partial")
 #: Set, and what cannot be told without it; in the order in which they matter here.
 NEEDED_FOR = (
     ("ifn_alpha", "evidence of IFN-alpha transcription"),
@@ -182,7 +184,7 @@ def _sets(m: Material) -> list[str]:
     rows = m.coverage.set_index("set")
     said = []
     for name, purpose in NEEDED_FOR:
-        if name in rows.index and str(rows.loc[name, "status"]) not in ("ok", "reduced", "warning"):
+        if name in rows.index and str(rows.loc[name, "status"]) not in USABLE:
             found, size = rows.loc[name, "n_found"], rows.loc[name, "n_genes"]
             said.append(
                 f"{purpose[0].upper()}{purpose[1:]}: {f.count(found)} of {f.count(size)} genes of "
@@ -200,12 +202,14 @@ def _tables(m: Material) -> list[str]:
 
 
 def _left_out(m: Material) -> list[str]:
-    """Donor rows with a note, each note once with the number of donors."""
+    """What the donor table left out; each note of a donor once, with the number of donors."""
     if m.donors is None:
         return []
+    record = m.store.get(f"{k.DONORS}_parameters", {})
+    said = [f"{line}." for line in str(record.get("notes", "")).split("\n") if line]
     noted = m.donors[m.donors["note"].astype(str) != ""]
     by = noted.groupby(noted["note"].astype(str), sort=False)["donor"].nunique()
-    return [f"{f.plural(n, 'donor')}: {note}." for note, n in by.items()]
+    return said + [f"{f.plural(n, 'donor')}: {note}." for note, n in by.items()]
 
 
 def _statuses(m: Material) -> list[str]:

@@ -60,7 +60,7 @@ def file(m: Material) -> Section:
             _coverage.draw,
             order,
             caption="Genes of each set among the features. Under 50 % (or under three genes) a set "
-            "is refused, under 80 % it is used with a warning.",
+            "is insufficient and not used, under 80 % it is used with a warning.",
             alt=f"Bars of coverage for {len(order)} gene sets; the table below holds the numbers.",
         )
     )

@@ -29,9 +29,7 @@ help:
 	@echo "make clean      remove environments and everything that was built"
 
 demo: $(VENV)/.has-scifn
-	@$(BIN)/scifn demo -o $(DEMO) --overwrite
-	@test -s $(DEMO)/report.html
-	@echo "$(abspath $(DEMO))/report.html"
+	@$(BIN)/scifn demo -o $(abspath $(DEMO)) --overwrite
 
 test: $(VENV)/.has-test
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)

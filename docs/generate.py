@@ -64,16 +64,22 @@ def same(names: set[str], texts: set[str], where: str) -> None:
 
 
 def cells() -> str:
-    """Columns of obs and obsm."""
+    """Columns of obs and obsm, and keys of uns."""
     names = {
         name
         for name, value in vars(_keys).items()
         if isinstance(value, str) and value.startswith(_keys.PREFIX) and name != "PREFIX"
     }
-    same(names, set(TEXTS["obs"]) | set(TEXTS["obsm"]), "columns of cells")
+    slots = ("obs", "obsm", "uns")
+    same(names, {name for slot in slots for name in TEXTS[slot]}, "columns of cells")
     rows = [
-        [f'`{slot}["{getattr(_keys, name)}"]`', f"`tl.{step}`", kind, text]
-        for slot in ("obs", "obsm")
+        [
+            f'`{slot}["{getattr(_keys, name)}"]`',
+            f"`{step if '.' in step else f'tl.{step}'}`",
+            kind,
+            text,
+        ]
+        for slot in slots
         for name, (step, kind, text) in TEXTS[slot].items()
     ]
     return markdown(["where", "from", "kind", "meaning"], rows)

@@ -170,15 +170,18 @@ def test_importing_scifn_loads_nothing_heavy():
 def test_all_is_true(name):
     module = importlib.import_module(f"scifn.{name}")
     assert len(module.__all__) == len(set(module.__all__))
-    data = {key for key in module.__all__ if not callable(getattr(module, key))}
+    # tl, pp, get and pl import nothing but what they offer; the others use inner helpers as well
+    homes = (f"scifn.{name}.",) if name in ("pp", "tl", "get", "pl") else ()
     own = {
         key
         for key, value in vars(module).items()
-        if not key.startswith("_")
-        and getattr(value, "__module__", "").startswith(f"scifn.{name}")
-        and callable(value)
+        if isinstance(value, FunctionType)
+        and not key.startswith("_")
+        and (value.__module__ == module.__name__ or value.__module__.startswith(homes))
     }
-    assert set(module.__all__) == own | data
+    offered = {key for key in module.__all__ if isinstance(getattr(module, key), FunctionType)}
+    assert own <= offered
+    assert all(getattr(module, key).__module__.startswith(module.__name__) for key in offered)
 
 
 def test_the_package_offers_its_parts():

@@ -141,6 +141,7 @@ STRATA_COLUMNS: Final = (
 VERSION: Final = "version"
 INPUT: Final = "input"
 TRUTH: Final = "truth"  # uns["truth"], of simulated cohorts only
+SIMULATED: Final = "scifn_simulated"  # uns: the sentence that says so
 
 
 def column(name: str) -> str:

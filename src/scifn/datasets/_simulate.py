@@ -184,7 +184,7 @@ def _assemble(
         obs=_obs(profiles, donors, cells),
         var=pd.DataFrame(index=pd.Index(profiles.genes, dtype=str)),
         uns={
-            "scifn_simulated": SENTENCE,
+            _keys.SIMULATED: SENTENCE,
             _keys.TRUTH: {
                 "donors": _donor_table(profiles, donors, cells),
                 "effects": effects.as_dict(),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
     Ints = NDArray[np.int64]
 
 CAPTURE_LOG_SD = 0.35
@@ -98,9 +99,9 @@ def _plan(profiles: Profiles, donor: Donor, n: int, rng: np.random.Generator) ->
 
 def _second_cells(
     profiles: Profiles, donor: Donor, plan: _Plan, rng: np.random.Generator
-) -> Floats:
+) -> Singles:
     """Expected UMI of the second cells of doublets (their soup is that of the droplet)."""
-    mean = np.empty((len(plan.doublet), len(profiles.genes)))
+    mean = np.empty((len(plan.doublet), len(profiles.genes)), dtype=np.float32)
     state = plan.state[plan.n :]
     for number in np.unique(state):
         rows = np.flatnonzero(state == number)
@@ -111,7 +112,7 @@ def _second_cells(
 def _expected(
     profiles: Profiles, donor: Donor, plan: _Plan, state: int, rows: Ints, soup: float,
     rng: np.random.Generator,
-) -> Floats:  # fmt: skip
+) -> Singles:  # fmt: skip
     """Expected UMI of cells of one state and of ``soup`` UMI of soup.
 
     Only genes that respond, or vary between cells beyond Poisson, differ from cell to cell by
@@ -119,20 +120,22 @@ def _expected(
     """
     profile = profiles.base[state] * donor.gene_factor
     profile *= plan.umi[state] / profile.sum()
-    floor = soup * donor.soup
-    capture = plan.capture[rows, None]
-    mean: Floats = capture * (profile + floor)
+    floor = (soup * donor.soup).astype(np.float32)
+    capture = plan.capture[rows, None].astype(np.float32)
+    mean: Singles = capture * (profile.astype(np.float32) + floor)
     fold = profiles.response[state]
     cv = np.where(profile > NOISY_UMI, profiles.cv, 0.0)
     moves = np.flatnonzero((fold != 0.0) | (cv > 0.0))
-    own = profile[moves] * np.exp2(plan.level[rows, None] * fold[moves])
+    level = plan.level[rows, None].astype(np.float32)
+    own = profile[moves].astype(np.float32) * np.exp2(level * fold[moves].astype(np.float32))
     varies = np.flatnonzero(cv[moves])
-    spread = cv[moves][varies] ** 2
-    own[:, varies] *= rng.standard_gamma(1.0 / spread, size=(len(rows), len(varies))) * spread
+    spread = (cv[moves][varies] ** 2).astype(np.float32)
+    size = (len(rows), len(varies))
+    own[:, varies] *= rng.standard_gamma(1 / spread, size=size, dtype=np.float32) * spread
     mean[:, moves] = capture * (own + floor[moves])
     if state == profiles.state(PRODUCING):
         burst = rng.standard_gamma(BURST_SHAPE, size=(len(rows), 1)) / BURST_SHAPE
-        mean += capture * burst * plan.umi[state] * profiles.ligands
+        mean += (capture * burst * plan.umi[state] * profiles.ligands).astype(np.float32)
     return mean
 
 
@@ -157,16 +160,18 @@ def _with_truth(profiles: Profiles, plan: _Plan, counts: csr_matrix) -> Cells:
     )
 
 
-def _poisson(mean: Floats, rng: np.random.Generator) -> csr_matrix:
+def _poisson(mean: Singles, rng: np.random.Generator) -> csr_matrix:
     """Poisson counts by inversion: one uniform number an entry, work only where it is not zero.
 
     P(X >= 1) = 1 - exp(-m) <= m, so that entries with u >= m are zero without a look.
     """
     from scipy.sparse import csr_matrix
 
-    uniform = rng.random(mean.shape)
-    flat = np.flatnonzero(uniform < mean)
-    m, u = mean.ravel()[flat], uniform.ravel()[flat]
+    step = 2.0**-24  # grid of the single precision numbers, refined where it matters
+    uniform = rng.random(mean.shape, dtype=np.float32)
+    flat = np.flatnonzero(uniform < mean + np.float32(step))
+    m = mean.ravel()[flat].astype(np.float64)
+    u = uniform.ravel()[flat] + step * rng.random(len(flat))
     counts = np.zeros(len(flat), dtype=np.float32)
     # an entry with m >= 1 is always looked at, so its uniform number tells nothing: draw anew
     large = m > LARGE

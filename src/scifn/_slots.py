@@ -1,0 +1,103 @@
+"""Reading and writing of our slots in an AnnData: the guard, the store, the coverage table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scifn import _keys as k
+from scifn._errors import MissingKeyError, OverwriteError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def store(adata: AnnData) -> dict[str, Any]:
+    """``adata.uns["scifn"]``, made if it is not there; carries our version."""
+    from scifn import __version__
+
+    slot = adata.uns.setdefault(k.UNS, {})
+    slot[k.VERSION] = __version__
+    found: dict[str, Any] = slot
+    return found
+
+
+def guard(
+    adata: AnnData,
+    *,
+    obs: Iterable[str] = (),
+    obsm: Iterable[str] = (),
+    tables: Iterable[str] = (),
+    overwrite: bool,
+) -> None:
+    """Refuse to write over output that is there already, naming it.
+
+    Raises
+    ------
+    OverwriteError
+        If any of the columns or tables is there and ``overwrite`` is False.
+    """
+    if overwrite:
+        return
+    ours = adata.uns.get(k.UNS, {})
+    there = [f"obs[{name!r}]" for name in obs if name in adata.obs]
+    there += [f"obsm[{name!r}]" for name in obsm if name in adata.obsm]
+    there += [f"uns['{k.UNS}'][{name!r}]" for name in tables if name in ours]
+    if there:
+        msg = (
+            f"{', '.join(there)} already there, from an earlier call. Give overwrite=True to "
+            "replace them, or work on a copy (adata.copy())."
+        )
+        raise OverwriteError(msg)
+
+
+def table(adata: AnnData, key: str, call: str) -> pd.DataFrame:
+    """A table that an earlier step wrote; ``call`` is that step, for the message.
+
+    Raises
+    ------
+    MissingKeyError
+        If the table is not there.
+    """
+    ours = adata.uns.get(k.UNS, {})
+    if key not in ours:
+        msg = f"uns['{k.UNS}'][{key!r}] is not there: call {call} first."
+        raise MissingKeyError(msg)
+    found: pd.DataFrame = ours[key].reset_index(drop=True)
+    return found
+
+
+def need_obs(adata: AnnData, column: str, call: str) -> None:
+    """Refuse when a column of an earlier step is missing, naming that step."""
+    if column not in adata.obs:
+        msg = f"obs[{column!r}] is not there: call {call} first."
+        raise MissingKeyError(msg)
+
+
+def column(adata: AnnData, name: str, argument: str) -> pd.Series:
+    """A column of obs that the user named.
+
+    Raises
+    ------
+    MissingKeyError
+        If there is no such column; the message lists those that are there.
+    """
+    if name not in adata.obs:
+        there = ", ".join(map(str, adata.obs.columns[:30])) or "none at all"
+        msg = f"{argument}={name!r}: obs has no such column. It has: {there}."
+        raise MissingKeyError(msg)
+    found: pd.Series = adata.obs[name]
+    return found
+
+
+def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put rows into the coverage table; a set that was there is replaced."""
+    import pandas as pd
+
+    slot = store(adata)
+    new = pd.DataFrame(list(rows), columns=list(k.COVERAGE_COLUMNS))
+    if k.COVERAGE in slot:
+        old = slot[k.COVERAGE]
+        new = pd.concat([old[~old["set"].isin(new["set"])], new], ignore_index=True)
+    slot[k.COVERAGE] = new.sort_values("set", ignore_index=True)

@@ -1,0 +1,409 @@
+"""PanelView: the checked panel genes of an AnnData, the start of every step.
+
+:func:`choose` decides which matrix is read and on which scale it is,
+:func:`read` passes over it once. Both only look: nothing is written to the
+AnnData, and the decision with its reason travels in :attr:`PanelView.record`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scifn import _matrix
+from scifn._errors import ArgumentError, MatrixError, MissingKeyError, ScaleError
+from scifn.genesets import _resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+#: Rows that are looked at to tell the scale.
+SAMPLED_ROWS = 512
+#: Columns of var in which symbols and Ensembl IDs are looked for, in this order.
+SYMBOL_COLUMNS = (
+    "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "symbols", "feature_name",
+    "gene_short_name", "hgnc_symbol", "external_gene_name", "SYMBOL", "name",
+)  # fmt: skip
+ENSEMBL_COLUMNS = (
+    "gene_ids", "gene_id", "ensembl", "ensembl_id", "ensembl_ids", "ensembl_gene_id",
+    "feature_id", "ENSEMBL",
+)  # fmt: skip
+REMEDY = (
+    "Give the raw UMI counts, for instance adata.layers['counts'] or adata.raw, and name the "
+    "layer with layer=; scifn never uses scaled or corrected values."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One matrix of an AnnData and what its values are."""
+
+    where: str
+    matrix: Any
+    var: pd.DataFrame
+    scale: _matrix.Scale
+
+
+@dataclass(frozen=True)
+class PanelView:
+    """Panel genes and totals of every cell, from one pass.
+
+    Attributes
+    ----------
+    genes
+        Approved symbols that were found, one a column of ``values``.
+    values
+        Cells x genes, CSR, float32: UMI if ``is_counts``, else linear values of the
+        normalized matrix in units of the smallest value of the cell.
+    total
+        Sum of all features of each cell in the units of ``values``, float64.
+    n_genes
+        Features above zero in each cell.
+    is_counts
+        Whether ``values`` are UMI counts (as stored or exactly recovered).
+    species, n_features, record
+        As detected; ``record`` is stored at ``uns["scifn"]["input"]``.
+    """
+
+    genes: tuple[str, ...]
+    values: Any
+    total: NDArray[np.float64]
+    n_genes: NDArray[np.int64]
+    is_counts: bool
+    species: str
+    n_features: int
+    record: dict[str, Any]
+    _position: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_position", {gene: i for i, gene in enumerate(self.genes)})
+
+    def __contains__(self, gene: str) -> bool:
+        return gene in self._position
+
+    @property
+    def n_cells(self) -> int:
+        """Number of cells."""
+        return int(self.values.shape[0])
+
+    def found(self, genes: Iterable[str]) -> list[str]:
+        """Those of ``genes`` that are measured, in the order given."""
+        return [gene for gene in genes if gene in self._position]
+
+    def sparse(self, genes: Sequence[str]) -> Any:
+        """Columns of ``genes`` (all must be measured), cells x genes, CSC."""
+        return self.values[:, [self._position[gene] for gene in genes]].tocsc()
+
+    def dense(self, genes: Sequence[str]) -> NDArray[np.float64]:
+        """As :meth:`sparse`, dense float64."""
+        return np.asarray(self.sparse(genes).todense(), dtype=np.float64)
+
+    def sum(self, genes: Iterable[str]) -> NDArray[np.float64]:
+        """Sum over those of ``genes`` that are measured; zeros if none is."""
+        weights = np.zeros(len(self.genes))
+        weights[[self._position[gene] for gene in self.found(genes)]] = 1.0
+        return np.asarray(self.values @ weights, dtype=np.float64)
+
+    def need_counts(self, purpose: str) -> None:
+        """Refuse a matrix whose counts are unknown.
+
+        Raises
+        ------
+        ScaleError
+            If the values are not counts.
+        """
+        if not self.is_counts:
+            record = self.record
+            msg = f"{purpose} needs UMI counts; {record['matrix']} holds {record['reason']}. {REMEDY}"
+            raise ScaleError(msg)
+
+
+def check_object(adata: Any) -> None:
+    """Refuse what is not an AnnData with cells.
+
+    Raises
+    ------
+    ArgumentError
+        If ``adata`` is something else (of a MuData, pass the modality) or holds no cell.
+    """
+    if not hasattr(adata, "obs") or not hasattr(adata, "uns"):
+        msg = f"an AnnData was needed, a {type(adata).__name__} was given."
+        raise ArgumentError(msg)
+    if hasattr(adata, "mod"):
+        names = ", ".join(map(repr, adata.mod))
+        msg = f"a MuData was given; pass its RNA modality, for instance mdata.mod[...] of {names}."
+        raise ArgumentError(msg)
+    if adata.n_obs == 0:
+        raise ArgumentError("the AnnData holds no cells (n_obs is 0); nothing can be computed.")
+
+
+def has_matrix(adata: AnnData) -> bool:
+    """Whether there is any expression to read."""
+    return bool(
+        (adata.X is not None and adata.n_vars > 0) or len(adata.layers) or adata.raw is not None
+    )
+
+
+def _candidates(adata: AnnData) -> Iterator[tuple[str, Any, pd.DataFrame]]:
+    """Matrices in the order in which they are preferred while their scales are equal."""
+    if "counts" in adata.layers:
+        yield "layers['counts']", adata.layers["counts"], adata.var
+    if adata.raw is not None:
+        yield "raw", adata.raw.X, adata.raw.var
+    if adata.X is not None and adata.n_vars > 0:
+        yield "X", adata.X, adata.var
+
+
+def _named(adata: AnnData, layer: str) -> tuple[str, Any, pd.DataFrame]:
+    if layer == "raw":
+        if adata.raw is None:
+            raise MissingKeyError("layer='raw': this AnnData has no .raw.")
+        return "raw", adata.raw.X, adata.raw.var
+    if layer == "X":
+        return "X", adata.X, adata.var
+    if layer not in adata.layers:
+        there = ", ".join(map(repr, adata.layers)) or "none"
+        msg = f"layer={layer!r}: no such layer. Layers here: {there}; 'X' and 'raw' may be given too."
+        raise MissingKeyError(msg)
+    return f"layers[{layer!r}]", adata.layers[layer], adata.var
+
+
+def _source(where: str, matrix: Any, var: pd.DataFrame) -> Source:
+    sample = _matrix.sample_rows(matrix, SAMPLED_ROWS)
+    scale = _matrix.sniff(sample, whole_rows=sample.shape[1] == matrix.shape[1])
+    return Source(where, matrix, var, scale)
+
+
+def choose(adata: AnnData, layer: str | None = None) -> tuple[Source, list[str]]:
+    """Which matrix is read, and notes on those that were passed over.
+
+    The order is: the layer given; ``layers["counts"]``; integer raw; integer X; a normalized
+    matrix whose counts can be recovered; another normalized one. Where two would do equally,
+    the one with more features is read. Scaled or corrected values are never used.
+
+    Raises
+    ------
+    MatrixError
+        If there is nothing that can be read.
+    MissingKeyError
+        If ``layer`` is not there.
+    """
+    if layer is not None:
+        where, matrix, var = _named(adata, layer)
+        if matrix is None:
+            raise MatrixError(f"layer={layer!r}: the AnnData has no X. {REMEDY}")
+        source = _source(where, matrix, var)
+        if source.scale.kind not in _matrix.USABLE:
+            raise ScaleError(f"{where} {source.scale.reason}. {REMEDY}")
+        return source, []
+    sources = [_source(*candidate) for candidate in _candidates(adata)]
+    usable = [source for source in sources if source.scale.kind in _matrix.USABLE]
+    if not usable:
+        raise MatrixError(_nothing_to_read(adata, sources))
+    chosen = min(usable, key=_preference)
+    passed = [f"{s.where} not used: {s.scale.reason}" for s in sources if s is not chosen]
+    return chosen, passed
+
+
+def _preference(source: Source) -> tuple[int, int]:
+    kind, recoverable = source.scale.kind, source.scale.recoverable
+    tier = 2 if recoverable else 3
+    if kind == "counts":
+        tier = 0 if source.where.startswith("layers") else 1
+        # integer raw comes before integer X, whatever their widths
+        return tier, 0 if source.where == "raw" else 1
+    return tier, -int(source.matrix.shape[1])
+
+
+def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
+    if not sources:
+        layers = ", ".join(map(repr, adata.layers)) or "none"
+        return f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY}"
+    found = "; ".join(f"{source.where} {source.scale.reason}" for source in sources)
+    return f"no matrix here can be read as expression: {found}. {REMEDY}"
+
+
+def gene_features(var: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which features are genes (antibodies and other feature types are left out)."""
+    for name in ("feature_types", "feature_type"):
+        if name in var:
+            kinds = var[name].astype(str).str.lower()
+            genes = kinds.isin(["gene expression", "gene", "rna", "gex"]).to_numpy()
+            if genes.any():
+                return np.asarray(genes, dtype=bool)
+    return np.ones(len(var), dtype=bool)
+
+
+def _identifiers(
+    var: pd.DataFrame, gene_symbols: str | None
+) -> tuple[list[str], list[str] | None, str]:
+    """Names to resolve, Ensembl IDs beside them, and where both were found."""
+    names = [str(name) for name in var.index]
+    where = "var_names"
+    if gene_symbols is not None:
+        if gene_symbols not in var:
+            there = ", ".join(map(str, var.columns)) or "none"
+            msg = f"gene_symbols={gene_symbols!r}: var has no such column. It has: {there}."
+            raise MissingKeyError(msg)
+        names, where = [str(name) for name in var[gene_symbols]], f"var[{gene_symbols!r}]"
+    ensembl = None
+    looks_ensembl = _looks_ensembl(names)
+    if looks_ensembl and gene_symbols is None:
+        symbols = next((c for c in SYMBOL_COLUMNS if c in var), None)
+        if symbols is not None:
+            ensembl, names = names, [str(name) for name in var[symbols]]
+            where = f"var_names (Ensembl) and var[{symbols!r}]"
+    elif not looks_ensembl:
+        ids = next((c for c in ENSEMBL_COLUMNS if c in var and _looks_ensembl(var[c])), None)
+        if ids is not None:
+            ensembl, where = [str(name) for name in var[ids]], f"{where} and var[{ids!r}]"
+    return names, ensembl, where
+
+
+def _looks_ensembl(names: Iterable[Any]) -> bool:
+    some = [str(name) for _, name in zip(range(2000), names, strict=False)]
+    return sum(name.startswith("ENS") for name in some) > 0.5 * len(some)
+
+
+def read(
+    adata: AnnData,
+    genes: Iterable[str],
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: str | None = None,
+) -> PanelView:
+    """One pass over the matrix of ``adata``: ``genes`` and the totals of every cell.
+
+    Parameters
+    ----------
+    adata
+        In memory, backed or dask-backed.
+    genes
+        Approved human symbols (mouse ones for mouse data) of all sets that are used.
+    layer, gene_symbols, species
+        As every function of :mod:`scifn.tl` takes them.
+
+    Raises
+    ------
+    MatrixError, ScaleError, GenesError, MissingKeyError, ArgumentError
+        If the object, the matrix or the identifiers cannot be used; the message says what to do.
+    """
+    check_object(adata)
+    source, notes = choose(adata, layer)
+    is_gene = gene_features(source.var)
+    names, ensembl, where = _identifiers(source.var, gene_symbols)
+    resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
+    panel = _matrix.one_pass(source.matrix, resolution.columns, is_gene, source.scale.kind)
+    is_counts = _verify(source, panel)
+    values, total = _in_umi(panel, source.scale.kind)
+    notes += _notes(adata, source, panel, is_gene, is_counts)
+    record = _record(source, resolution, where, is_counts, [*notes, *resolution.notes])
+    return PanelView(
+        genes=resolution.genes,
+        values=values.astype(np.float32),
+        total=total,
+        n_genes=panel.n_genes,
+        is_counts=is_counts,
+        species=resolution.species,
+        n_features=int(is_gene.sum()),
+        record=record,
+    )
+
+
+def _resolve_genes(
+    names: list[str],
+    ensembl: list[str] | None,
+    genes: Iterable[str],
+    species: str | None,
+    is_gene: NDArray[np.bool_],
+) -> _resolve.Resolution:
+    """Resolve; features that are not genes get a name that resolves to nothing."""
+    names = [name if keep else "" for name, keep in zip(names, is_gene, strict=True)]
+    if ensembl is not None:
+        ensembl = [name if keep else "" for name, keep in zip(ensembl, is_gene, strict=True)]
+    return _resolve.resolve(names, genes, ensembl=ensembl, species=species)
+
+
+def _verify(source: Source, panel: _matrix.Panel) -> bool:
+    """Whether all cells hold counts; the sample said so, the pass has seen every value."""
+    off = int((~panel.exact).sum())
+    if source.scale.kind == "counts" and off:
+        msg = (
+            f"{source.where} looked like counts, but {off:,} of {panel.exact.size:,} cells hold "
+            f"values that are not integers. {REMEDY}"
+        )
+        raise ScaleError(msg)
+    return source.scale.recoverable and off == 0
+
+
+def _in_umi(panel: _matrix.Panel, kind: str) -> tuple[Any, NDArray[np.float64]]:
+    """Values and totals in UMI: divided by the value of one UMI, rounded where that is exact."""
+    if kind == "counts":
+        return panel.values, panel.total
+    one = np.where(np.isfinite(panel.one), panel.one, 1.0)
+    values = panel.values.copy()
+    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
+    values.data = values.data / one[rows]
+    total = panel.total / one
+    if panel.exact.all():
+        values.data, total = np.rint(values.data), np.rint(total)
+    return values, total
+
+
+def _notes(
+    adata: AnnData,
+    source: Source,
+    panel: _matrix.Panel,
+    is_gene: NDArray[np.bool_],
+    is_counts: bool,
+) -> list[str]:
+    notes = []
+    empty = int((panel.total <= 0).sum())
+    if empty:
+        notes.append(f"{empty:,} cells hold no count at all: Unassigned, their scores are NaN")
+    if not is_gene.all():
+        notes.append(f"{int((~is_gene).sum()):,} features that are not genes are left out")
+    if source.scale.kind != "counts" and source.scale.recoverable and not is_counts:
+        off = int((~panel.exact).sum())
+        notes.append(f"counts could not be recovered in {off:,} cells, so they are used in none")
+    if source.scale.kind == "log1p of log1p":
+        notes.append("the matrix was log-transformed twice; both logarithms are undone")
+    if str(source.matrix.dtype) == "bool":
+        notes.append("boolean matrix: detection is read as one UMI, so depth and levels are lost")
+    if str(source.matrix.dtype) == "float16":
+        notes.append("half precision: values above 2,048 are rounded")
+    if not adata.obs_names.is_unique:
+        notes.append("obs_names are not unique")
+    return notes
+
+
+def _record(
+    source: Source,
+    resolution: _resolve.Resolution,
+    where: str,
+    is_counts: bool,
+    notes: list[str],
+) -> dict[str, Any]:
+    """What ``uns["scifn"]["input"]`` says; strings and numbers only, so that it is stored as it is."""
+    scale = source.scale
+    counts = "as stored" if scale.kind == "counts" else "recovered" if is_counts else "unknown"
+    return {
+        "matrix": source.where,
+        "storage": _matrix.storage_name(source.matrix),
+        "scale": scale.kind,
+        "target_sum": float(scale.target_sum),
+        "counts": counts,
+        "identifiers": f"{resolution.identifiers} in {where}",
+        "species": resolution.species,
+        "n_cells": int(source.matrix.shape[0]),
+        "n_features": int(source.matrix.shape[1]),
+        "n_panel_genes": len(resolution.genes),
+        "reason": f"{source.where}: {scale.reason}",
+        "notes": "\n".join(notes),
+    }

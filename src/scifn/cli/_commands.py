@@ -28,6 +28,11 @@ Debug = Annotated[
 Title = Annotated[
     str | None, typer.Option("--title", help="Heading of the report.", show_default=False)
 ]
+CITATION = (
+    "The scifn developers. scifn: type I interferon, plasmacytoid dendritic cells and "
+    "regulatory-like B cells in single-cell data. Version {version}. BSD-3-Clause."
+)
+CITE_TOO = "Please cite the sources of the gene sets and methods that your report lists as well."
 
 
 def _version(wanted: bool) -> None:
@@ -208,11 +213,7 @@ def cite() -> None:
     """Print how to cite scifn."""
     from scifn import __version__
 
-    _print(
-        f"The scifn developers. scifn: type I interferon, plasmacytoid dendritic cells and "
-        f"regulatory-like B cells in single-cell data. Version {__version__}. BSD-3-Clause.\n"
-        "Cite the gene sets that a report names in its references as well: scifn genes lists them."
-    )
+    _print(f"{CITATION.format(version=__version__)}\n{CITE_TOO}")
 
 
 def _print(text: str) -> None:

@@ -61,7 +61,8 @@ def draw(
 ) -> Axes:
     """Draw ``lineage, condition, response`` of cells; donors have the same columns."""
     cells = cells[np.isfinite(cells["response"].to_numpy(dtype=np.float64))]
-    lineages = [name for name in k.LINEAGES if (cells["lineage"].astype(str) == name).any()]
+    present = set(cells["lineage"].astype(str)) - {"Unassigned"}
+    lineages = [name for name in k.LINEAGES if name in present]
     conditions = _style.condition_order(cells["condition"], reference)
     looks = _style.condition_looks(conditions)
     with _style.style():

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph."""
+    """A paragraph, with a word in front where it has a subject."""
 
     text: str
+    head: str = ""
     kind: str = "text"
 
 

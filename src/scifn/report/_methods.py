@@ -21,11 +21,12 @@ from scifn.report._blocks import Absent, Block, Facts, Items, Note, Section, Tab
 if TYPE_CHECKING:
     from scifn.report._material import Material
 
-#: Statement of a method; it is printed where the named table is there ("" always).
+#: Table without which the statement is not printed ("": always), subject, statement.
 _STEPS: Final = (
     (
         "input",
-        "Input. One matrix is chosen and read once: counts where there are counts, or counts "
+        "Input",
+        "One matrix is chosen and read once: counts where there are counts, or counts "
         "recovered exactly from a log-normalized matrix; scaled or corrected values never. "
         "Features are resolved by Ensembl ID, then approved symbol, alias and previous symbol; "
         "features of one gene are summed. A set with under half of its genes, or under three, is "
@@ -33,7 +34,8 @@ _STEPS: Final = (
     ),
     (
         "cells",
-        "Identity. Markers that interferon itself induces (IRF7, BST2, LY6E, CD38 and others) "
+        "Identity",
+        "Markers that interferon itself induces (IRF7, BST2, LY6E, CD38 and others) "
         "carry no weight in any call. pDC are told from AS-DC (Villani 2017, "
         "doi:10.1126/science.aah4573), plasma cells, progenitors, basophils and doublets by "
         "markers of the others. Breg-like cells are CD24hiCD38hi-like transitional B cells "
@@ -42,20 +44,23 @@ _STEPS: Final = (
     ),
     (
         "evidence",
-        "Evidence. UMIs of the 13 IFNA genes are summed and tested against the background that "
+        "Evidence",
+        "UMIs of the 13 IFNA genes are summed and tested against the background that "
         "ambient RNA explains, with Benjamini-Hochberg adjustment in a sample; weak is one UMI, "
         "strong two or more. Where none was found, the one-sided exact 95 % upper bound is printed "
         "(Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404).",
     ),
     (
         "capacity",
-        "Capacity. Expression of five sets of pathway components relative to the reference cells "
+        "Capacity",
+        "Expression of five sets of pathway components relative to the reference cells "
         "of the same type, also as the residual after regression on the response, because many of "
         "these genes are interferon-induced themselves.",
     ),
     (
         "response",
-        "Response. Expression of interferon-stimulated genes relative to the reference cells of "
+        "Response",
+        "Expression of interferon-stimulated genes relative to the reference cells of "
         "the same type: baselines differ between types. Responses to interferon-gamma are largely "
         "a subset of the type I program (Waddell 2010, PLoS One 5:e9753), so that type II is at "
         "most a leaning; measured interferon activity does not explain the signature in most "
@@ -63,14 +68,16 @@ _STEPS: Final = (
     ),
     (
         "donors",
-        "Donors. Cells are counted per donor, condition and visit. Fractions are compared as "
+        "Donors",
+        "Cells are counted per donor, condition and visit. Fractions are compared as "
         "logits and log-ratios with half a cell added to each count. Testing cells instead of "
         "donors rejects a true null far too often (Squair 2021, Nat Commun 12:5692; Zimmerman "
         "2021, Nat Commun 12:738).",
     ),
     (
         "imbalance",
-        "Imbalance. Least squares on the donors’ values with the named covariates; p from "
+        "Imbalance",
+        "Least squares on the donors’ values with the named covariates; p from "
         "permutation of donor labels (all of them where there are few), within blocks or pairs "
         "where these were given. Logits of proportions as in propeller (Phipson 2022, "
         "doi:10.1093/bioinformatics/btac582). Groups of fewer than four donors get effects and "
@@ -78,7 +85,8 @@ _STEPS: Final = (
     ),
     (
         "",
-        "Source. pDC of patients with established SLE make little interferon ex vivo, and "
+        "Source",
+        "pDC of patients with established SLE make little interferon ex vivo, and "
         "keratinocytes make some (Psarras 2020, doi:10.1038/s41467-020-19918-z; Billi 2022, Sci "
         "Transl Med 14:eabn2263), while drugs against pDC work in cutaneous lupus (Karnell 2021, "
         "doi:10.1126/scitranslmed.abf8442). scifn assigns a patient’s interferon to no cell type "
@@ -101,7 +109,7 @@ def methods(m: Material) -> Section:
             for name in ("cells", "evidence", "capacity", "donors", "imbalance")
         },
     }
-    blocks: list[Block] = [Text(text) for step, text in _STEPS if there[step]]
+    blocks: list[Block] = [Text(text, head) for step, head, text in _STEPS if there[step]]
     blocks.append(_references(m))
     blocks.append(
         Table(

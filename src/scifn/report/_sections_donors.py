@@ -115,7 +115,13 @@ def imbalance(m: Material) -> Section:
         return Section("imbalance", title, [Absent(m.absent["imbalance"])])
     table = m.imbalance
     ratio = table["readout"].isin(k.READOUTS)
-    blocks: list[Block] = [Text(_design(table))]
+    blocks: list[Block] = [
+        Text(
+            "The donor is the unit. p is that of the permutation test; adjusted, it is Benjamini "
+            "and Hochberg’s within the family. Where the donors allow no p-value, the status says "
+            "why."
+        )
+    ]
     for rows, what in (
         (table[ratio], "Composition: differences of the donors’ means in natural-log units."),
         (table[~ratio], "Response and other scores: differences of the donors’ means."),
@@ -126,45 +132,71 @@ def imbalance(m: Material) -> Section:
                        caption=f"{what} Lines are 95 % intervals; hollow: no interval.",
                        alt="Forest plot of effects; the table below holds every number.")
             )  # fmt: skip
-    blocks.append(_effects(table))
+    blocks += [_effects(table), _robustness(table)]
     if (table["readout"].isin(["lr_breg_effector", "ilr_2", "logit_breg_of_b"])).any():
         blocks.append(Note(f"{w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. {w.BREG}."))
     return Section("imbalance", title, blocks)
 
 
-def _design(table: pd.DataFrame) -> str:
-    designs = [f.words(d) for d in dict.fromkeys(table["design"].astype(str)) if d]
-    text = f"Design: {'; '.join(designs)}. " if designs else ""
-    return (
-        f"{text}p is that of the permutation test on donors; “lowest p” is the smallest that this "
-        "many donors could give; p adjusted is Benjamini-Hochberg within the family."
+def _effects(table: pd.DataFrame) -> Table:
+    names, rows = _compared(table)
+    for row, (_, r) in zip(rows, table.iterrows(), strict=True):
+        status, note = f.words(r["status"]), str(r["note"])
+        row += [
+            f"{f.count(r['n_group'])} v {f.count(r['n_reference'])}",
+            f.effect(r["effect"]),
+            f.interval(r["ci_low"], r["ci_high"]),
+            f.number(r["odds_ratio"], 2),
+            f.p_value(r["p_permutation"]),
+            f.p_value(r["p_adj"]),
+            f"{status}: {note}" if note else status,
+        ]
+    heads = [*names, "Donors", "Effect", "95 % CI", "Ratio", "p", "p adjusted", "Status"]
+    return Table(
+        f"Effects{_pair(table)}. “Ratio” is the odds ratio, or ratio, that the effect is the "
+        "logarithm of.",
+        heads,
+        rows,
+        frozenset({*range(len(names)), len(heads) - 1}),
     )
 
 
-def _effects(table: pd.DataFrame) -> Table:
-    rows = []
-    for _, r in table.iterrows():
-        status = f.words(r["status"])
-        note = str(r["note"])
-        rows.append(
-            [
-                label(str(r["readout"])),
-                f.words(r["family"]),
-                f"{r['group']} v {r['reference']}",
-                f"{f.count(r['n_group'])} v {f.count(r['n_reference'])}",
-                f.effect(r["effect"]),
-                f.interval(r["ci_low"], r["ci_high"]),
-                f.number(r["odds_ratio"], 2),
-                f.p_value(r["p_permutation"]),
-                f.p_value(r["p_attainable"]),
-                f.p_value(r["p_adj"]),
-                f.effect(r["hedges_g"]),
-                f.interval(r["loo_low"], r["loo_high"]),
-                f"{status}: {note}" if note else status,
-            ]
-        )
-    heads = ["Readout", "Family", "Groups", "Donors", "Effect", "95 % CI", "Ratio", "p", "Lowest p",
-             "p adjusted", "Hedges g", "Leave one out", "Status"]  # fmt: skip
-    return Table("Effects. “Ratio” is the odds ratio (or ratio) that the effect is the logarithm "
-                 "of; “leave one out” the range of the effect when each donor is left out in turn.",
-                 heads, rows, frozenset({0, 1, 2, 12}))  # fmt: skip
+def _robustness(table: pd.DataFrame) -> Table:
+    names, rows = _compared(table)
+    for row, (_, r) in zip(rows, table.iterrows(), strict=True):
+        row += [
+            f.words(r["family"]),
+            f.words(r["design"]),
+            f.p_value(r["p_attainable"]),
+            f.effect(r["hedges_g"]),
+            f.effect(r["cliffs_delta"]),
+            f.interval(r["loo_low"], r["loo_high"]),
+            f.words(r["concordance"]),
+        ]
+    heads = [*names, "Family", "Design", "Lowest p", "Hedges g", "Cliff’s delta", "Leave one out",
+             "Concordance"]  # fmt: skip
+    at = len(names)
+    return Table(
+        "How far the effects can be trusted. “Lowest p” is the smallest that the design allows; "
+        "“leave one out” the range of the effect when each donor is left out in turn; "
+        "“concordance” which other tests agree.",
+        heads,
+        rows,
+        frozenset({*range(at + 2), len(heads) - 1}),
+    )
+
+
+def _compared(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """The first cells of each row; the groups are named where there are several pairs."""
+    rows = [[label(str(name))] for name in table["readout"]]
+    if _pair(table):
+        return ["Readout"], rows
+    for row, group, reference in zip(rows, table["group"], table["reference"], strict=True):
+        row.append(f"{group} v {reference}")
+    return ["Readout", "Groups"], rows
+
+
+def _pair(table: pd.DataFrame) -> str:
+    """``, sle against healthy`` where that is the only pair."""
+    pairs = {f", {g} against {r}" for g, r in zip(table["group"], table["reference"], strict=True)}
+    return pairs.pop() if len(pairs) == 1 else ""

@@ -153,7 +153,8 @@ def response(m: Material) -> Section:
         return Section("response", title, [Note("The response was not measurable in any cell.")])
     donors = None if m.donors is None else responses_of(m.donors)
     conditions = condition_order(m.cells["condition"], m.reference)
-    finite = m.cells[np.isfinite(m.cells["response"])]
+    called = ~m.cells["cell_type"].isin([k.DOUBLET, k.UNASSIGNED])
+    finite = m.cells[called & np.isfinite(m.cells["response"])]
     grouped = finite.groupby(["cell_type", "condition"], observed=True)["response"]
     middle, size = grouped.median(), grouped.size()
     rows = []

@@ -7,7 +7,16 @@ one at p < 0.05 in 44 to 49 of 100 cohorts.
 from __future__ import annotations
 
 from scifn._stats.bounds import clopper_pearson, upper_bound, zero_bound
+from scifn._stats.composition import standardized
 from scifn._stats.imbalance import imbalance
-from scifn._stats.stratify import stratify
+from scifn._stats.stratify import formula_of, stratify
 
-__all__ = ["clopper_pearson", "imbalance", "stratify", "upper_bound", "zero_bound"]
+__all__ = [
+    "clopper_pearson",
+    "formula_of",
+    "imbalance",
+    "standardized",
+    "stratify",
+    "upper_bound",
+    "zero_bound",
+]

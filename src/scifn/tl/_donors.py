@@ -209,9 +209,12 @@ def _measurable(adata: AnnData) -> dict[str, bool]:
     refused: set[str] = set()
     coverage = adata.uns.get(k.UNS, {}).get(k.COVERAGE)
     if coverage is not None:
-        refused = set(coverage["set"][coverage["status"].astype(str).str.startswith("refused")])
+        lost = coverage["status"].isin(("insufficient", "absent"))
+        refused = {str(name).removesuffix("_mouse") for name in coverage["set"][lost]}
     types: pd.Series = adata.obs[k.CELL_TYPE].astype(str)
-    can = {name: _SET_OF.get(name) not in refused for name in (*k.CELL_TYPES, "B")}
+    # What was called could be called, whatever its set lacks.
+    called = set(types.unique())
+    can = {t: t in called or _SET_OF.get(t) not in refused for t in (*k.CELL_TYPES, "B")}
     b_cells = types.isin([t for t, line in k.LINEAGE_OF.items() if line == "B"])
     if b_cells.any() and (types[b_cells] == k.B_UNRESOLVED).all():
         can[k.B_ATYPICAL] = False  # no subset was told at all

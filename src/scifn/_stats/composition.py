@@ -1,0 +1,83 @@
+"""Expression of a donor as if all donors had blood of the same composition.
+
+Monocytes respond to interferon most, so that the response of a whole sample follows their share
+(Catalina 2019, doi:10.1038/s42003-019-0382-x). Each donor's expression is therefore taken by
+compartment and put together with the same weights, those of the pooled controls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+
+FloatArray = NDArray[np.float64]
+
+#: Cells of a compartment that a donor needs for it; share of the controls' UMI from which on a
+#: compartment counts; share that a donor's compartments must make up together.
+MIN_CELLS, MIN_SHARE, MIN_COVERED = 10, 0.02, 0.8
+
+
+def standardized(
+    sums: pd.DataFrame, genes: Sequence[str], reference: str
+) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Log2 of (CPM + 1) at the composition of the controls.
+
+    Parameters
+    ----------
+    sums
+        Pseudobulk table: ``donor, condition, cell_type, n_cells, total_umi`` and genes.
+    genes
+        Columns of ``sums``.
+    reference
+        Condition of the controls.
+
+    Returns
+    -------
+    expression, weights
+        ``donor, condition`` and the genes, a row a donor x condition (visits summed); NaN where a
+        donor lacks too many compartments. Weight of each compartment, summing to 1.
+    """
+    counted = sums[~sums["cell_type"].isin(k.NOT_COUNTED)]
+    part = [_compartment(str(t)) for t in counted["cell_type"]]
+    columns = ["n_cells", "total_umi", *genes]
+    by = counted[columns].groupby(
+        [counted["donor"], counted["condition"], np.array(part, dtype=object)], sort=False
+    )
+    table = by.sum().reset_index(names=["donor", "condition", "part"])
+    pooled = table[table["condition"] == reference].groupby("part")["total_umi"].sum()
+    share = pooled / pooled.sum() if pooled.sum() > 0 else pooled
+    share = share[share >= MIN_SHARE]
+    weights = {str(name): float(x) for name, x in (share / share.sum()).items()}
+    donors = table[["donor", "condition"]].drop_duplicates(ignore_index=True)
+    place = {
+        (d, c): i for i, (d, c) in enumerate(zip(donors["donor"], donors["condition"], strict=True))
+    }
+    total = np.zeros((len(donors), len(genes)))
+    covered = np.zeros(len(donors))
+    umi = table["total_umi"].to_numpy(dtype=np.float64)
+    cpm = (
+        1e6
+        * table[list(genes)].to_numpy(dtype=np.float64)
+        / np.where(umi > 0, umi, np.nan)[:, None]
+    )
+    for i, (d, c, name, n) in enumerate(
+        zip(table["donor"], table["condition"], table["part"], table["n_cells"], strict=True)
+    ):
+        if name in weights and n >= MIN_CELLS and umi[i] > 0:
+            total[place[d, c]] += weights[name] * cpm[i]
+            covered[place[d, c]] += weights[name]
+    enough = np.where(covered >= MIN_COVERED, covered, np.nan)
+    y = np.log2(total / enough[:, None] + 1)
+    return pd.concat([donors, pd.DataFrame(y, columns=list(genes))], axis=1), weights
+
+
+def _compartment(cell_type: str) -> str:
+    """Lineage, with plasmablasts and plasma cells apart from B cells."""
+    if cell_type in (k.PLASMABLAST, k.PLASMA):
+        return k.PLASMA
+    return k.LINEAGE_OF.get(cell_type, k.OTHER)

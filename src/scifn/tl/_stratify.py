@@ -1,0 +1,192 @@
+"""Public step: interferon-high and interferon-low donors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scifn import _donors, _slots, _stats, _view
+from scifn import _keys as k
+from scifn._errors import ArgumentError, MissingKeyError, ScaleError
+from scifn.genesets import _coverage, _resolve, _sets
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+#: Record of the parameters of this step.
+_RECORD = "strata_parameters"
+_CALL = (
+    "scifn.tl.donors(adata, donor=..., condition=...) on an AnnData with UMI counts, or "
+    "give bulk=True where a row of adata is a sample"
+)
+#: log2 expression does not go higher; what does is not on that scale.
+_MAX_LOG2 = 40.0
+
+
+def stratify(
+    adata: AnnData,
+    *,
+    reference: str,
+    condition: str | None = None,
+    signature: str = "ifngs4_like",
+    min_controls: int = 5,
+    bulk: bool = False,
+    overwrite: bool = False,
+) -> None:
+    """Tell interferon-high from interferon-low donors, for research use only.
+
+    A donor's score is that of a published signature on its cells' summed expression, put together
+    at the controls' composition, so that more monocytes are not more interferon. The cut-off
+    comes from this study's controls: the limit that 2.5 % of further healthy donors
+    would exceed. Donors inside the 90 % interval of the limit are indeterminate.
+
+    Parameters
+    ----------
+    adata
+        With the pseudobulk of :func:`scifn.tl.donors`; or, for ``bulk``, samples in rows.
+    reference
+        Condition of the controls.
+    condition
+        Column of obs with the condition, for ``bulk`` only.
+    signature
+        Gene set; its name ends in ``_like``, for it is an analogue of the assay and neither its
+        units nor its cut-off.
+    min_controls
+        With fewer controls there are scores and no strata.
+    bulk
+        A row of adata is a sample, its name the donor, X is log2 expression.
+    overwrite
+        Replace the table of an earlier call.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        There is no pseudobulk yet, or no such column.
+    scifn._errors.ArgumentError
+        Unknown signature, or ``condition`` without ``bulk`` or the reverse.
+    scifn._errors.DesignError
+        No donor has the reference condition.
+    scifn._errors.ScaleError
+        Bulk expression is not on a log2 scale.
+    scifn._errors.OverwriteError
+        The table is there already.
+
+    Notes
+    -----
+    Controls that lie too high to belong to the others (generalised ESD test at 1 %) are left out of
+    the cut-off and named in the record. A signature of which fewer than half of the genes are
+    measured gives ``not_computable``. Strata are for research, not for decisions on treatment.
+
+    Sets the following fields
+    -------------------------
+    ``.uns["scifn"]["strata"]`` : :class:`pandas.DataFrame`
+        A row a donor x condition.
+    ``.uns["scifn"]["strata_parameters"]`` : :class:`dict`
+        Formula, controls, cut-off and weights.
+
+    References
+    ----------
+    Rice GI et al. J Clin Immunol 2017, doi:10.1007/s10875-016-0359-1 (control-referenced cut-off).
+    Catalina MD et al. Commun Biol 2019, doi:10.1038/s42003-019-0382-x (monocyte content).
+    Rosner B. Technometrics 1983, doi:10.1080/00401706.1983.10487848 (outliers).
+
+    Examples
+    --------
+    >>> import anndata as ad
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import scifn
+    >>> genes = ["IFI27", "IFI44", "IFI44L", "RSAD2", "ACTB", "GAPDH"]
+    >>> y = 6 + np.random.default_rng(0).normal(0, 0.5, (30, 6))
+    >>> y[20:, :4] += 5
+    >>> obs = pd.DataFrame({"group": ["healthy"] * 15 + ["SLE"] * 15}, index=map(str, range(30)))
+    >>> adata = ad.AnnData(y, obs, pd.DataFrame(index=genes))
+    >>> scifn.tl.stratify(adata, condition="group", reference="healthy", bulk=True)
+    >>> scifn.get.strata(adata).query("condition == 'SLE'")["stratum"].value_counts().to_dict()
+    {'high': 10, 'low': 5}
+    """
+    _view.check_object(adata)
+    _slots.guard(adata, tables=(k.STRATA_TABLE,), overwrite=overwrite)
+    _apply(
+        adata,
+        reference=reference,
+        condition=condition,
+        signature=signature,
+        min_controls=min_controls,
+        bulk=bulk,
+    )
+
+
+def _apply(
+    adata: AnnData,
+    *,
+    reference: str,
+    condition: str | None,
+    signature: str,
+    min_controls: int,
+    bulk: bool,
+) -> None:
+    _stats.formula_of(signature)
+    weights: dict[str, float] = {}
+    wanted = _sets.all_sets()[signature].genes
+    if bulk:
+        expression = _bulk(adata, condition, wanted)
+    else:
+        if condition is not None:
+            raise ArgumentError(
+                "condition= is for bulk=True; single cells have theirs from scifn.tl.donors."
+            )
+        sums = _slots.table(adata, k.PSEUDOBULK, _CALL)
+        genes = [g for g in wanted if g in sums.columns]
+        expression, weights = _stats.standardized(sums, genes, reference)
+    genes = [g for g in wanted if g in expression.columns]
+    if _coverage.status_of(len(genes), len(wanted)) not in ("ok", "partial"):
+        genes = []
+    table, record = _stats.stratify(
+        expression,
+        genes=genes,
+        signature=signature,
+        reference=reference,
+        min_controls=min_controls,
+    )
+    slot = _slots.store(adata)
+    slot[k.STRATA_TABLE] = table
+    parameters: dict[str, Any] = {
+        "signature": signature,
+        "reference": reference,
+        "min_controls": int(min_controls),
+        "bulk": bool(bulk),
+        "genes": ", ".join(genes),
+        "weights": ", ".join(f"{name} {w:.4f}" for name, w in weights.items()),
+    }
+    slot[_RECORD] = parameters | record
+
+
+def _bulk(adata: AnnData, condition: str | None, wanted: tuple[str, ...]) -> pd.DataFrame:
+    """Log2 expression of the wanted genes, read as it is; probes of a gene are averaged."""
+    if condition is None:
+        raise ArgumentError("bulk=True needs condition=, the column of obs with the condition.")
+    labels = _donors.read_labels(_slots.column(adata, condition, "condition"))
+    if adata.X is None:
+        raise MissingKeyError("bulk=True reads X, and this AnnData has none.")
+    names, ensembl, _ = _view._identifiers(adata.var, None)
+    found = _resolve.resolve(names, wanted, ensembl=ensembl)
+    rows = np.flatnonzero(labels.present)
+    columns = {
+        "donor": [str(adata.obs_names[i]) for i in rows],
+        "condition": [labels.levels[labels.codes[i]] for i in rows],
+    }
+    genes = {}
+    for gene, places in zip(found.genes, found.columns, strict=True):
+        probes = adata[:, list(places)].X
+        dense = np.asarray(probes.toarray() if hasattr(probes, "toarray") else probes)
+        genes[gene] = dense.astype(np.float64)[rows].mean(axis=1)
+    for gene, y in genes.items():
+        if not np.isfinite(y).all() or (y > _MAX_LOG2).any():
+            raise ScaleError(
+                f"bulk=True needs finite log2 expression in X; {gene} goes up to {y.max():,.4g}. "
+                "Give log2(CPM + 1), log2(TPM + 1) or normalized array intensities."
+            )
+    return pd.DataFrame(columns | genes)

@@ -105,6 +105,7 @@ def _run_file(
 
     inputs = [path for path in (source, obs, given.get("model")) if path is not None]
     check_target(out, inputs=inputs, overwrite=given["overwrite"])
+    given = o.keywords(given)
     with stage(f"Reading {source}"):
         adata = read(source, obs=obs)
     described = {
@@ -123,10 +124,10 @@ def _analyze(
     from scifn.cli._write import write_folder
 
     with stage(f"Analyzing {adata.n_obs:,} cells"):
-        scifn.run(adata, **o.keywords(given))
+        scifn.run(adata, **given)
     with stage(f"Writing {out}"):
         page = write_folder(
-            adata, out, title=title, source=source, overwrite=bool(given["overwrite"])
+            adata, out, title=title, source=source, overwrite=bool(given.get("overwrite"))
         )
     _print(str(page))
 

@@ -39,8 +39,13 @@ def cell_types(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.cell_types(adata)  # doctest: +SKIP
+    >>> obs = pd.DataFrame({"scifn_cell_type": ["pDC", "T/NK", "T/NK"]}).rename(index=str)
+    >>> axes = scifn.pl.cell_types(ad.AnnData(obs=obs))
+    >>> [label.get_text() for label in axes.get_yticklabels()]
+    ['pDC', 'T/NK']
     """
     cells = cell_table(adata)
     table = (

@@ -50,8 +50,15 @@ def composition(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.composition(adata)  # doctest: +SKIP
+    >>> labels = ["pDC"] * 3 + ["B"] * 100 + ["Mono"] * 897
+    >>> obs = pd.DataFrame({"label": labels, "donor": "d1", "disease": "SLE"}).rename(index=str)
+    >>> adata = ad.AnnData(obs=obs)
+    >>> scifn.tl.donors(adata, donor="donor", condition="disease", cell_type="label")
+    >>> scifn.pl.composition(adata).get_yscale()
+    'log'
     """
     from scifn import get
 

@@ -38,8 +38,13 @@ def coverage(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.coverage(adata)  # doctest: +SKIP
+    >>> row = {"set": "ifn_alpha", "n_genes": 13, "n_found": 0, "missing": "", "status": "absent"}
+    >>> adata = ad.AnnData(uns={"scifn": {"coverage": pd.DataFrame([row])}}, shape=(3, 0))
+    >>> scifn.pl.coverage(adata).texts[0].get_text()
+    '0 of 13'
     """
     from scifn import get
 

@@ -53,8 +53,19 @@ def imbalance(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.imbalance(adata)  # doctest: +SKIP
+    >>> labels = ["T/NK"] * 600 + ["B naive"] * 90 + ["B transitional"] * 9 + ["pDC"] * 3
+    >>> obs = pd.DataFrame(
+    ...     [(d, d[0], x) for d in ("P1", "P2", "P3", "C1", "C2", "C3") for x in labels],
+    ...     columns=["donor", "group", "label"],
+    ... ).rename(index=str)
+    >>> adata = ad.AnnData(obs=obs)
+    >>> scifn.tl.donors(adata, donor="donor", condition="group", cell_type="label")
+    >>> scifn.tl.imbalance(adata, reference="C")
+    >>> scifn.pl.imbalance(adata).get_yticklabels()[0].get_text()
+    'pDC of all cells (log odds)'
     """
     from scifn import get
 

@@ -41,8 +41,14 @@ def production(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.production(adata)  # doctest: +SKIP
+    >>> row = {"donor": "", "condition": "SLE", "cell_type": "pDC", "ligand": "IFNA"}
+    >>> row |= {"n_cells": 100.0, "n_strong": 0.0, "rate": 0.0, "upper95": 0.0256, "pooled": True}
+    >>> adata = ad.AnnData(uns={"scifn": {"bounds": pd.DataFrame([row])}}, shape=(100, 0))
+    >>> scifn.pl.production(adata).texts[0].get_text()
+    'none found in 100, ≤ 2.6 %'
     """
     from scifn import get
 

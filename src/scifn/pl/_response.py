@@ -41,8 +41,14 @@ def response(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
+    >>> import anndata as ad
+    >>> import pandas as pd
     >>> import scifn
-    >>> scifn.pl.response(adata)  # doctest: +SKIP
+    >>> obs = pd.DataFrame(
+    ...     {"scifn_cell_type": ["pDC"] * 3, "scifn_response_type1": [0.0, 1.0, 2.0]}
+    ... ).rename(index=str)
+    >>> scifn.pl.response(ad.AnnData(obs=obs)).get_xticklabels()[0].get_text()
+    'DC'
     """
     return draw(
         cell_table(adata, needs=k.RESPONSE_TYPE1),

@@ -28,7 +28,6 @@ What comes from where
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import tomllib
 from pathlib import Path
@@ -36,6 +35,9 @@ from pathlib import Path
 import anndata as ad
 import numpy as np
 import pandas as pd
+
+from scifn.genesets._ids import approved
+from scifn.genesets._sets import all_sets
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("SCIFN_DATA", HERE.parents[1] / "shared" / "data"))
@@ -81,7 +83,7 @@ SPECKLE = {
     "CD8 T": ["CD8.Naive", "CD8.Tem", "CD8.CTL", "CD4-CD8-", "T-mito"],
     "B naive": ["NBC"], "B memory": ["MBC"], "B atypical": ["ABC"], "plasma cells": ["PC"],
 }  # fmt: skip
-#: names of the 2016 annotation, beyond those that the gene sets know
+#: names of the 2016 annotation, beyond those that the package knows
 OLD_NAMES = {"IL8": "CXCL8", "GNB2L1": "RACK1", "ATP5E": "ATP5F1E", "FYB": "FYB1"}
 EXTRA_GENES = """
 HBA1 HBA2 HBB HBD HBM ALAS2 PPBP PF4 GP9 TUBB1 ITGA2B B2M ACTB ACTG1 GAPDH MALAT1 NEAT1 XIST
@@ -110,30 +112,36 @@ FOREIGN = {
 }
 
 
+#: markers that other lineages cannot express: what the subtraction leaves of them is held down
+HELD = {
+    "T/NK": ["CD3D", "CD3E", "CD3G", "TRAC"],
+    "monocytes": ["S100A8", "S100A9", "S100A12", "CD14", "FCN1", "VCAN"],
+    "B": ["MS4A1", "CD79A", "CD19", "PAX5", "BANK1"],
+}
+HELD_AT = 0.02  # of the level in the lineage itself
+
+
 # --- reading -------------------------------------------------------------------------------
-def gene_sets() -> tuple[set[str], dict[str, str]]:
-    """Genes of all sets, and alias -> approved symbol."""
-    text = json.loads((DATA.parent / "genesets.json").read_text())
-    genes = {g for entry in text["sets"].values() for g in entry["genes"]}
-    aliases = {**text["aliases"], **OLD_NAMES}
-    return {g for g in genes if not g.startswith("L1") and not is_pseudogene(g)}, aliases
+def genes_of_sets() -> set[str]:
+    """Genes of all human sets of the package, the disabled ones too."""
+    sets = [found for found in all_sets().values() if found.organism == "human"]
+    genes = {gene for found in sets if found.kind == "genes" for gene in found.genes}
+    # 10x references leave pseudogenes out
+    return {g for g in genes if not (g.startswith("IFNA") and g.endswith("P"))}
 
 
-def is_pseudogene(gene: str) -> bool:
-    return gene.startswith("IFNA") and gene.endswith("P")
-
-
-def approve(table: pd.DataFrame, aliases: dict[str, str]) -> pd.DataFrame:
+def approve(table: pd.DataFrame) -> pd.DataFrame:
     """Approved symbols in the columns; two names of one gene are summed."""
-    names = [c if c not in aliases or aliases[c] in table.columns else aliases[c] for c in table]
+    now = approved(table.columns)
+    names = [c if now[c] in table.columns else OLD_NAMES.get(c, now[c]) for c in table]
     return table.T.groupby(np.asarray(names)).sum().T
 
 
-def read_counts(name: str, aliases: dict[str, str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def read_counts(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     adata = ad.read_h5ad(DATA / name)
     x = adata.X.toarray() if hasattr(adata.X, "toarray") else np.asarray(adata.X)
     frame = pd.DataFrame(x.astype(np.float64), index=adata.obs_names, columns=adata.var_names)
-    return approve(frame, aliases), adata.obs
+    return approve(frame), adata.obs
 
 
 # --- GSE96583 ------------------------------------------------------------------------------
@@ -223,10 +231,10 @@ def overdispersion(x: pd.DataFrame, labels: pd.Series) -> pd.Series:
 
 
 # --- the other sources ---------------------------------------------------------------------
-def cbmc(aliases: dict[str, str]) -> pd.DataFrame:
+def cbmc() -> pd.DataFrame:
     """CBMC reference as UMI per 10,000 (it holds means of log1p CP10k); types in columns."""
     table = pd.read_csv(DATA / "ref_cbmc_citeseq_13types.csv.gz", index_col=0)
-    return approve(np.expm1(table).T, aliases).T
+    return approve(np.expm1(table).T).T
 
 
 def anchored(cb: pd.DataFrame, column: str, base: pd.DataFrame) -> pd.Series:
@@ -249,9 +257,9 @@ def missing_from_cbmc(cb: pd.DataFrame, base: pd.DataFrame, genes: list[str]) ->
     return out
 
 
-def bulk_pdc(aliases: dict[str, str]):
+def bulk_pdc():
     """Unstimulated CPM/100, log2 fold by virus, IFNA CPM of each library with virus."""
-    counts, obs = read_counts("pdc_bulk_rhinovirus_P259.h5ad", aliases)
+    counts, obs = read_counts("pdc_bulk_rhinovirus_P259.h5ad")
     good = obs["median_cv_coverage"] <= 0.6
     cpm = counts.loc[good].div(counts.loc[good].sum(axis=1), axis=0) * 1e6
     virus = (obs.loc[good, "virus"] == "HRV").to_numpy()
@@ -263,14 +271,14 @@ def bulk_pdc(aliases: dict[str, str]):
     return cpm[~virus].mean() / 100, diff.where(clear, 0.0), cpm[virus], int((~virus).sum())
 
 
-def b_folds(aliases: dict[str, str]) -> tuple[pd.Series, pd.Series]:
+def b_folds() -> tuple[pd.Series, pd.Series]:
     """log2 memory/naive and DN2/naive; measured genes only."""
-    x, obs = read_counts("csle_bcells_neharbelaid.h5ad", aliases)
+    x, obs = read_counts("csle_bcells_neharbelaid.h5ad")
     label = obs["cell_type"].astype(str)
     n = label.value_counts()
     print(f"  B subsets (GSE135779): {n['Naive']} naive, {n['Memory']} memory, {n['DN2']} DN2")
     csle = {k: x[label == k].sum() for k in ("Naive", "Memory", "DN2")}
-    x, obs = read_counts("onek1k_bcells_817g.h5ad", aliases)
+    x, obs = read_counts("onek1k_bcells_817g.h5ad")
     label = obs["cell_type"].astype(str)
     n = label.value_counts()
     print(f"  B subsets (OneK1K): {n['bin']} naive, {n['bmem']} memory")
@@ -292,10 +300,20 @@ def damped_log_fold(a: pd.Series, b: pd.Series) -> pd.Series:
     return lfc - lfc[(a + b) > (a + b).median()].median()
 
 
+def hold_foreign_markers(base: pd.DataFrame) -> None:
+    """Markers of a lineage at no more than 2 % of their level in it elsewhere (in place)."""
+    for name, genes in HELD.items():
+        own = FOREIGN[name]["states"] + FOREIGN[name]["shares"]
+        others = [s for s in base.index if s not in own]
+        for gene in (g for g in genes if g in base.columns):
+            level = base.loc[FOREIGN[name]["states"], gene].mean()
+            base.loc[others, gene] = base.loc[others, gene].clip(upper=HELD_AT * level)
+
+
 # --- assembling ----------------------------------------------------------------------------
-def kang_profiles(aliases):
+def kang_profiles():
     """Base (UMI per 10,000) and log2 fold by interferon of the states of GSE96583."""
-    x, obs = read_counts("kang_ifnb_fullgenes_annot.h5ad", aliases)
+    x, obs = read_counts("kang_ifnb_fullgenes_annot.h5ad")
     label = {kang: state for state, (kang, _) in KANG.items()}
     state = obs["cell_type"].astype(str).map(label)
     sums, cells = {}, {}
@@ -312,7 +330,7 @@ def kang_profiles(aliases):
     pooled = pooled_log_fold(ctrl, stim)
     prior = balanced(ctrl)
     umi = x.sum(axis=1)
-    base, fold = {}, {}
+    base = {}
     for s in KANG:
         base[s] = shrink(ctrl[s], prior, 0.2) if s not in ("pDC", "Erythrocyte") else prior
     frame = pd.DataFrame(base, index=x.columns).T * PER
@@ -321,7 +339,7 @@ def kang_profiles(aliases):
     ctrl_cells = obs["condition"] == "ctrl"
     return {
         "base": frame, "ctrl": ctrl, "stim": stim, "pooled": pooled, "cells": cells,
-        "rna": size / size["CD4 naive T"], "fold": fold,
+        "rna": size / size["CD4 naive T"],
         "cv": overdispersion(x[ctrl_cells], state[ctrl_cells]),
     }  # fmt: skip
 
@@ -377,7 +395,18 @@ def lay_knowledge(base: pd.DataFrame) -> list[str]:
                 profile[gene] *= factor
         base.loc[state] = profile
         invented.append(f"{state}: {entry['why']}")
-    return invented
+    shares = ", ".join(s for s in KNOWLEDGE["composition"] if s in CELL_TYPE)
+    k = KNOWLEDGE["ifna"]
+    return [
+        *invented,
+        f"share of {shares}, of transitional among B cells, of plasmablasts among plasma cells",
+        f"RNA content of {', '.join(KNOWLEDGE['rna'])}",
+        f"spread between donors of {', '.join(KNOWLEDGE['log_sd'])}",
+        "IFNA UMI of a producing cell: measured rate of a culture, with the assumptions that "
+        f"{k['producing_share_in_culture']:.0%} of its pDC produced, that reads count IFNA "
+        f"{k['length_correction']:g} times less than UMI do, and that "
+        f"{k['mapping_recovery']:.0%} of its reads map uniquely",
+    ]
 
 
 def composition() -> pd.DataFrame:
@@ -439,109 +468,128 @@ def write(name: str, table: pd.DataFrame) -> None:
     )
 
 
-def source_of(state: str, cells) -> tuple[str, bool]:
+def source_of(state: str) -> str:
     if state in KNOWLEDGE["states"]:
-        return f"invented: {KNOWLEDGE['states'][state]['why']}", True
-    if state == "pDC":
-        return "GSE96583 pDC with P259 libraries and CBMC pDC as prior", False
-    if state == "HSPC":
-        return "CBMC CD34+, anchored on GSE96583", False
-    if state.startswith("B "):
-        return "GSE96583 B cells, shifted by GSE135779 and OneK1K (memory)", False
-    if state == "Erythrocyte":
-        return "GSE96583 stimulated erythrocytes with CBMC as prior", False
-    return "GSE96583", False
+        return f"invented: {KNOWLEDGE['states'][state]['why']}"
+    known = {
+        "pDC": "GSE96583 pDC with P259 libraries and CBMC pDC as prior",
+        "HSPC": "CBMC CD34+, anchored on GSE96583",
+        "Erythrocyte": "GSE96583 stimulated erythrocytes with CBMC as prior",
+        "B naive": "GSE96583 B cells, split by GSE135779 and OneK1K",
+        "B memory": "GSE96583 B cells, split by GSE135779 and OneK1K",
+        "B atypical": "GSE96583 B cells, shifted by GSE135779",
+    }
+    return known.get(state, "GSE96583")
 
 
-def main() -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
-    wanted, aliases = gene_sets()
-    kang = kang_profiles(aliases)
-    cb = cbmc(aliases)
-    bulk_rest, virus_fold, virus_cpm, n_rest = bulk_pdc(aliases)
+def make_base(kang, bulk_rest, shares, wanted: set[str]) -> tuple[pd.DataFrame, list[str]]:
+    """UMI per 10,000 of every state and gene, and the list of what is invented."""
+    cb = cbmc()
     add_small_states(kang, cb, bulk_rest)
-    base = kang["base"]
-    shares = composition()
-    extra = [g for g in cb.index if g not in base.columns and (g in wanted or g in EXTRA_GENES
-             or g.startswith("MT-"))]  # fmt: skip
+    base = kang["base"].copy()
+    extra = [g for g in cb.index if g not in base.columns]
+    extra = [g for g in extra if g in wanted or g.startswith("MT-")]
     base = base.join(missing_from_cbmc(cb, base, extra))
     print(f"  CBMC only: {', '.join(extra)}")
-    # genes that only the pDC libraries measured; elsewhere silent
-    only_bulk = [g for g in wanted | set(EXTRA_GENES) if g in bulk_rest and g not in base.columns]
-    for gene in sorted(only_bulk):
+    # genes that only the pDC libraries measured (interferons: silent until a cell produces)
+    for gene in sorted(g for g in wanted if g in bulk_rest and g not in base.columns):
         base[gene] = 0.0
         base.loc["pDC", gene] = 0.0 if gene.startswith("IFN") else bulk_rest[gene]
+    hold_foreign_markers(base)
     hspc = base.loc[list(KANG)].drop(index=["Platelet", "Erythrocyte"]).mean()
     anchor = anchored(cb, "CD34+", base)
     hspc.loc[anchor.index] = anchor
     base.loc["HSPC"] = hspc
-    memory, dn2 = b_folds(aliases)
+    memory, dn2 = b_folds()
     b = shares["share"]
     split_b(base, memory, dn2, b["B memory"] / (b["B memory"] + b["B naive"]))
-    for gene in sorted((wanted | set(EXTRA_GENES)) - set(base.columns)):
+    for gene in sorted(wanted - set(base.columns)):
         base[gene] = 0.0
-    invented = lay_knowledge(base)
-    silent = sorted(g for g in wanted if base[g].max() < FLOOR)
-    genes = choose_genes(base, wanted | set(EXTRA_GENES) | set(extra))
-    kept = base.loc[STATES, genes].where(lambda t: t >= FLOOR, 0.0)
-    print(
-        f"  {len(genes)} genes hold {kept.loc['CD4 naive T'].sum() / 1e2:.1f} % of a T cell's "
-        f"and {kept.loc['CD14 Mono'].sum() / 1e2:.1f} % of a monocyte's UMI; "
-        f"silent everywhere: {', '.join(silent)}"
-    )
-    kept = kept.div(kept.sum(axis=1), axis=0) * PER
+    return base, lay_knowledge(base)
 
+
+def keep_genes(base: pd.DataFrame, wanted: set[str]) -> pd.DataFrame:
+    """The genes that are shipped, each state summing to 10,000."""
+    genes = choose_genes(base, wanted | {g for g in base.columns if g.startswith("MT-")})
+    kept = base.loc[STATES, genes].where(lambda t: t >= FLOOR, 0.0)
+    held = kept.sum(axis=1) / 1e2
+    silent = [g for g in genes if kept[g].max() == 0.0]
+    print(
+        f"  {len(genes)} genes hold {held['CD4 naive T']:.1f} % of the UMI of a T cell and "
+        f"{held['CD14 Mono']:.1f} % of a monocyte; silent in all: {', '.join(silent)}"
+    )
+    return kept.div(kept.sum(axis=1), axis=0) * PER
+
+
+def make_response(kang, genes: list[str]) -> pd.DataFrame:
+    """log2 fold change by interferon of every state and gene."""
     fold = pd.DataFrame(0.0, index=STATES, columns=genes)
-    columns = kang["base"].columns
-    pooled = pd.Series(kang["pooled"], index=columns)
+    base = kang["base"]
     for state in STATES:
         source = BORROWS.get(state, state)
-        if source is None or source == "Erythrocyte":
-            own = pooled
-        else:
-            own = pd.Series(
-                state_log_fold(
-                    kang["ctrl"][source],
-                    kang["stim"][source],
-                    kang["base"].loc[source].to_numpy() / PER,
-                    kang["pooled"],
-                ),
-                columns,
-            )
-        fold.loc[state] = own.reindex(genes).fillna(0.0).round(2)
+        own = kang["pooled"]
+        if source is not None and source != "Erythrocyte":
+            rest = base.loc[source].to_numpy() / PER
+            own = state_log_fold(kang["ctrl"][source], kang["stim"][source], rest, own)
+        fold.loc[state] = pd.Series(own, base.columns).reindex(genes).fillna(0.0).round(2)
+    return fold
 
+
+def make_gene_table(kang, virus_fold, virus_cpm, genes: list[str]) -> pd.DataFrame:
+    """Per gene: variation between cells, and what a producing pDC changes."""
     paralogs, rate = ifna_of_producer(virus_cpm)
     table = pd.DataFrame(index=pd.Index(genes, name="gene"))
     table["cv"] = kang["cv"].reindex(genes).fillna(0.0).round(3)
-    producing = virus_fold.reindex(genes).fillna(0.0).round(2)
-    table["producing_log2"] = producing.where(~producing.index.isin(paralogs.index), 0.0)
-    # IFNB1, IFNL1, IFNW1 are off at rest, so that they need a rate and not a fold
+    table["producing_log2"] = virus_fold.reindex(genes).fillna(0.0).round(2)
     table["producing_rate"] = 0.0
-    for gene, share in paralogs.items():
-        table.loc[gene, "producing_rate"] = share * rate
-    ratio = rate / virus_cpm[list(paralogs.index)].sum(axis=1).mean()
-    for gene in ("IFNB1", "IFNW1", "IFNL1", "IFNL2", "IFNL3", "IFNE", "IFNK"):
-        if gene in virus_cpm and gene in table.index:
-            table.loc[gene, "producing_rate"] = virus_cpm[gene].mean() * ratio
-            table.loc[gene, "producing_log2"] = 0.0
+    # interferons are off at rest, so that they need a rate and not a fold; the others go by IFNA
+    per_cpm = rate / virus_cpm[list(paralogs.index)].sum(axis=1).mean()
+    others = ["IFNB1", "IFNW1", "IFNL1", "IFNL2", "IFNL3", "IFNE", "IFNK"]
+    for gene in [*paralogs.index, *(g for g in others if g in virus_cpm)]:
+        table.loc[gene, "producing_rate"] = virus_cpm[gene].mean() * per_cpm
+        table.loc[gene, "producing_log2"] = 0.0
+    return table
+
+
+def make_states(kang, shares: pd.DataFrame, n_libraries: int) -> pd.DataFrame:
+    """What a reader wants to know of each state, and what the simulator needs."""
     rna = kang["rna"].rename({"B": "B naive"}).reindex(STATES)
-    rna["B memory"] = rna["B transitional"] = rna["B naive"]
+    rna["B memory"] = rna["B naive"]
+    rna["B transitional"] = rna["B naive"]
     rna.update(pd.Series(KNOWLEDGE["rna"]))
     states = shares.copy()
     states.insert(0, "cell_type", pd.Series(CELL_TYPE))
     states["rna"] = rna
-    cell_counts = {c: pd.Series(kang["cells"][c]) for c in ("ctrl", "stim")}
-    for condition, n in cell_counts.items():
-        states[f"n_cells_{condition}"] = [int(n.get(BORROWS.get(s, s) or "", 0)) for s in STATES]
-    states["n_libraries"] = [int(s == "pDC") * n_rest for s in STATES]
-    states["source"] = [source_of(s, kang["cells"])[0] for s in STATES]
-    states["invented"] = [source_of(s, kang["cells"])[1] for s in STATES]
+    invented = [s in KNOWLEDGE["states"] for s in STATES]
+    for condition in ("ctrl", "stim"):
+        n = kang["cells"][condition]
+        label = ["B" if s in ("B naive", "B memory", "B atypical") else s for s in STATES]
+        states[f"n_cells_{condition}"] = [
+            0 if new else n.get(s, 0) for s, new in zip(label, invented, strict=True)
+        ]
+    states["n_libraries"] = [int(s == "pDC") * n_libraries for s in STATES]
+    states["response_of"] = [BORROWS.get(s, s) or "all states pooled" for s in STATES]
+    states.loc["Erythrocyte", "response_of"] = "all states pooled"
+    states["source"] = [source_of(s) for s in STATES]
+    states["invented"] = invented
     states.index.name = "state"
     print(states.drop(columns="source").round(4).to_string())
+    return states
 
+
+def main() -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    wanted = genes_of_sets() | set(EXTRA_GENES)
+    kang = kang_profiles()
+    bulk_rest, virus_fold, virus_cpm, n_rest = bulk_pdc()
+    shares = composition()
+    base, invented = make_base(kang, bulk_rest, shares, wanted)
+    kept = keep_genes(base, wanted)
+    genes = list(kept.columns)
     write("profiles.csv.gz", kept.T.rename_axis("gene"))
-    write("response.csv.gz", fold.T.rename_axis("gene"))
-    write("genes.csv.gz", table)
+    write("response.csv.gz", make_response(kang, genes).T.rename_axis("gene"))
+    write("genes.csv.gz", make_gene_table(kang, virus_fold, virus_cpm, genes))
+    states = make_states(kang, shares, n_rest)
     states.round(5).to_csv(OUT / "states.csv", lineterminator="\n")
     (OUT / "invented.txt").write_text("\n".join(invented) + "\n")
 

@@ -162,7 +162,7 @@ def test_poisson_by_inversion_is_poisson(mean: float) -> None:
     ("cell_type", "fold"), [("pDC", 0.5), ("B transitional", 2.0), ("T/NK", 0.8), ("Plasma", 6.0)]
 )
 def test_planted_fold_is_the_ratio_of_mean_fractions(cell_type: str, fold: float) -> None:
-    donors = donors_of({cell_type: fold}, 400)
+    donors = donors_of({cell_type: fold}, 250)
     patients, se_p = mean_share(donors, "patient", cell_type)
     controls, se_c = mean_share(donors, "control", cell_type)
     error = fold * np.hypot(se_p / patients, se_c / controls)
@@ -224,7 +224,7 @@ def test_shares_of_ifn_high_donors_are_as_asked() -> None:
     responses = np.array([d.response for d in donors])
     is_high = np.array([d.ifn_high for d in donors])
     assert responses[is_high].min() > responses[~is_high].max()
-    many = donors_of({"ifn_low_patients": 0.0}, 400)
+    many = donors_of({"ifn_low_patients": 0.0}, 150)
     mean = np.mean([d.response for d in many if d.condition == "patient"])
     assert mean == pytest.approx(2.0, abs=0.2)
 
@@ -287,7 +287,7 @@ def test_producers_are_counted_by_donor(rich: ad.AnnData) -> None:
 
 
 def test_ambient_share_is_as_asked(rich: ad.AnnData) -> None:
-    planted = np.array([d.ambient for d in donors_of({"ambient": 0.05}, 400)])
+    planted = np.array([d.ambient for d in donors_of({"ambient": 0.05}, 150)])
     assert planted.mean() == pytest.approx(0.05, abs=0.005)
     assert planted.min() >= 0.01
     assert planted.max() <= 0.20

@@ -31,6 +31,7 @@ DOUBLET_RANGE = (2 / 3, 4 / 3)  # of the mean: 4 % to 8 % where the mean is 6 %
 #: Share of the soup that is no average of the donor's cells but lysed neutrophils, red cells,
 #: platelets and plasma cells.
 SOUP_EXTRA = 0.25
+SOUP_LYSED = (6.0, 0.5, 1.5, 1.0)  # Dirichlet weights: monocytes, red cells, platelets, plasma
 #: Mean share of IFNA transcripts in the soup.
 SOUP_IFNA = 3e-6
 FEMALE = 0.85  # lupus is a disease of women; controls are matched
@@ -176,7 +177,7 @@ def _soup(
     lysed = [
         profiles.state(s) for s in ("CD14 Mono", _keys.ERYTHROCYTE, _keys.PLATELET, _keys.PLASMA)
     ]
-    mix = rng.dirichlet([3.0, 1.5, 1.5, 1.5]) @ profiles.base[lysed]
+    mix = rng.dirichlet(SOUP_LYSED) @ profiles.base[lysed]
     soup = ((1.0 - SOUP_EXTRA) * mean / mean.sum() + SOUP_EXTRA * mix) * genes
     soup /= soup.sum()
     ifna = np.array([g.startswith("IFNA") and g[4:].isdigit() for g in profiles.genes])

@@ -10,7 +10,7 @@ from scifn import _keys as k
 from scifn.pl._imbalance import label
 from scifn.pl._style import condition_order, type_order
 from scifn.report import _format as f
-from scifn.report._wording import FRACTION, RESPONSE
+from scifn.report._wording import FRACTION, IFNGS, RESEARCH, RESPONSE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,7 @@ def brief(material: Material) -> list[tuple[str, str]]:
         ("Evidence", _evidence(material)),
         ("Response", _response(material)),
         ("Imbalance", _imbalance(material)),
+        ("Strata", _strata(material)),
     ]
     return [(head, sentence) for head, sentence in said if sentence]
 
@@ -154,6 +155,20 @@ def _imbalance(m: Material) -> str:
     if not parts:
         return "No primary readout could be compared."
     return "; ".join(parts) + "."
+
+
+def _strata(m: Material) -> str:
+    if m.strata is None:
+        return ""
+    called = m.strata[m.strata["stratum"].isin(["high", "low", "indeterminate"])]
+    if called.empty:
+        return "No donor could be called IFN-high or IFN-low."
+    parts = []
+    for condition in condition_order(called["condition"], m.reference):
+        rows = called[called["condition"] == condition]
+        high = int((rows["stratum"] == "high").sum())
+        parts.append(f"{high} of {len(rows)} {condition} IFN-high")
+    return f"{'; '.join(parts)}. {IFNGS}; {RESEARCH}."
 
 
 def _one_effect(row: pd.Series, *, several: bool) -> str:

@@ -40,6 +40,7 @@ class Material:
     donors: pd.DataFrame | None
     imbalance: pd.DataFrame | None
     bounds: pd.DataFrame | None
+    strata: pd.DataFrame | None
     absent: Mapping[str, str]
 
     @property
@@ -86,6 +87,7 @@ def gather(adata: AnnData) -> Material:
         donors=have("donors", get.donors),
         imbalance=have("imbalance", get.imbalance),
         bounds=have("bounds", get.bounds),
+        strata=have("strata", get.strata),
         absent=absent,
     )
 

@@ -57,7 +57,25 @@ def donors(m: Material) -> Section:
         _readouts(table),
         Note(f"Each share is a {w.FRACTION}; absolute numbers need a blood count. {w.BREG}."),
     ]
+    if m.strata is not None:
+        blocks += _strata(m.strata)
     return Section("donors", title, blocks)
+
+
+def _strata(table: pd.DataFrame) -> list[Block]:
+    """Groups of donors by their response, with the cut-off that each was held against."""
+    rows = [
+        [str(r["donor"]), str(r["condition"]), str(r["signature"]), f.effect(r["score"]),
+         f.effect(r["cutoff"]), f.interval(r["cutoff_low"], r["cutoff_high"]),
+         f.words(r["stratum"]), f.count(r["n_genes"]), f.percent(r["stability"])]
+        for _, r in table.iterrows()
+    ]  # fmt: skip
+    heads = ["Donor", "Condition", "Signature", "Score", "Cut-off", "90 % interval", "Stratum",
+             "Genes", "Stability"]  # fmt: skip
+    return [
+        Table(f"Strata of donors. {w.IFNGS}.", heads, rows, frozenset({0, 1, 2, 6})),
+        Note(f"{w.RESEARCH_ONLY} Strata are {w.RESEARCH}."),
+    ]
 
 
 def _who(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:

@@ -23,6 +23,7 @@ RESPONSE: Final = "type I IFN response (ligand not identifiable)"
 BALANCE: Final = "type-I-dominant / mixed / type-II-leaning"
 CAPACITY: Final = "expression of pathway components"
 FRACTION: Final = "fraction of profiled PBMC"
+IFNGS: Final = "IFNGS-like score, study-calibrated"
 SOURCE: Final = "source not resolved; transcript-positive cell types: .."
 
 #: Output asked for, support from transcripts, wording.
@@ -56,7 +57,7 @@ TABLE: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     ("UV/viral trigger", "none without metadata", "requires exposure metadata"),
     ("Rituximab / anti-IFN selection", "hypothesis only", RESEARCH),
-    ("Clinical IFNGS status", "surrogate", "IFNGS-like score, study-calibrated"),
+    ("Clinical IFNGS status", "surrogate", IFNGS),
     ("Absolute pDC numbers", "no without CBC", FRACTION),
     (
         "pDC as IFN source",

@@ -321,8 +321,28 @@ def test_refusals_say_what_was_found():
         _stats.imbalance(table, reference="control", covariates="age")
     with pytest.raises(ArgumentError, match="'n_pdc' is not something to adjust for"):
         _stats.imbalance(table, reference="control", covariates="n_pdc")
+    with pytest.raises(ArgumentError, match="rng=-1"):
+        _stats.imbalance(table, reference="control", rng=-1)
     with pytest.raises(ArgumentError, match="n_permutations=0"):
         _stats.imbalance(table, reference="control", n_permutations=0)
+
+
+def test_nobody_left_is_a_status():
+    table = cohort({"SLE": 4, "control": 4}).assign(age=np.nan, twin=[*"abcdefgh"])
+    for options, said in (
+        ({"covariates": "age"}, "no single value of age"),
+        ({"paired": "twin"}, "8 rows without a partner"),
+    ):
+        found = _stats.imbalance(table, reference="control", **options)
+        assert (found["status"] == "not_measurable").all()
+        assert (found["n_group"] == 0).all()
+        assert found["note"].str.contains(said).all()
+        assert found[["effect", "p_value", "p_adj"]].isna().all().all()
+
+
+def test_numeric_conditions():
+    table = cohort({"1": 4, "0": 4})
+    assert (_stats.imbalance(table, reference=0)["reference"] == "0").all()
 
 
 def test_cells_are_not_accepted():

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError
 from scifn._stats import wilcoxon
-from scifn._stats._design import Design, build, status_of
+from scifn._stats._build import build
+from scifn._stats._design import Design, status_of
 from scifn._stats.adjust import by_family, family_of
 from scifn._stats.effects import cliffs_delta, hedges_g
 from scifn._stats.ols import Fit, basis, fit, is_aliased, leftover
@@ -70,9 +71,12 @@ def imbalance(
         Unknown conditions, nothing to compare, several rows a donor and condition, or a covariate
         that determines the condition.
     """
+    reference = str(reference)
     names = _contrasts(donors, reference, contrasts)
     if n_permutations < 1:
         raise ArgumentError(f"n_permutations={n_permutations}: at least 1 is needed.")
+    if isinstance(rng, int) and rng < 0:
+        raise ArgumentError(f"rng={rng}: a seed is 0 or more.")
     wanted = [covariates] if isinstance(covariates, str) else list(covariates)
     readouts = [c for c in donors.columns if c in k.READOUTS or c.startswith("response_type1:")]
     seed = int(np.random.default_rng(rng).integers(2**32)) if not isinstance(rng, int) else rng
@@ -104,7 +108,7 @@ def _contrasts(
             f"needed, {'without column ' + ', '.join(lost) if lost else 'some have several rows'}."
         )
     found = list(dict.fromkeys(str(c) for c in donors["condition"]))
-    if str(reference) not in found:
+    if reference not in found:
         raise DesignError(
             f"reference={reference!r} is no condition of the donor table. "
             f"It has: {', '.join(map(repr, found))}."

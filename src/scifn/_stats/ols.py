@@ -93,7 +93,7 @@ def fit(y: FloatArray, regressor: FloatArray, nuisance: FloatArray, *, level: fl
     without = effect - shift
     nothing = np.full_like(effect, np.nan)
     return Fit(
-        effect=effect,
+        effect=effect + 0.0,  # no minus zero in a table
         se=spread,
         df=df,
         statistic=statistic,

@@ -120,8 +120,8 @@ def donors(
     >>> obs = pd.DataFrame({"label": labels, "donor": 7, "disease": "SLE"}).rename(index=str)
     >>> adata = ad.AnnData(obs=obs)
     >>> scifn.tl.donors(adata, donor="donor", condition="disease", cell_type="label")
-    >>> scifn.get.donors(adata).loc[0, ["donor", "n_total", "n_pdc"]].tolist()
-    ['7', 1000, 3.0]
+    >>> scifn.get.donors(adata)[["donor", "n_total", "n_pdc"]].values.tolist()
+    [['7', 1000, 3.0]]
     """
     check_object(adata)
     _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK), overwrite=overwrite)

@@ -106,7 +106,7 @@ def imbalance(
     >>> adata = ad.AnnData(obs=obs)
     >>> scifn.tl.donors(adata, donor="donor", condition="condition", cell_type="label")
     >>> scifn.tl.imbalance(adata, reference="control")
-    >>> scifn.get.imbalance(adata).loc[0, ["readout", "n_group", "n_reference"]].tolist()
+    >>> scifn.get.imbalance(adata)[["readout", "n_group", "n_reference"]].values.tolist()[0]
     ['logit_pdc', 5, 5]
     """
     check_object(adata)

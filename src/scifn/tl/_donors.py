@@ -127,7 +127,9 @@ def donors(
     _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK), overwrite=overwrite)
     view = None
     if has_matrix(adata):
-        view = read(adata, _sets.panel(), layer=layer, gene_symbols=gene_symbols, species=species)
+        # Names of the other species resolve to nothing; which one it is, is known after reading.
+        panel = (*_sets.panel("human"), *_sets.panel("mouse"))
+        view = read(adata, panel, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(
         adata,
         view,

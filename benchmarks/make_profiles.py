@@ -381,10 +381,9 @@ def lay_knowledge(base: pd.DataFrame) -> list[str]:
         for state in base.index:
             if state in rates or "default" in rates:
                 base.loc[state, gene] = rates.get(state, rates.get("default"))
-        named = ", ".join(s for s in rates if s != "default")
-        invented.append(
-            f"{gene} in {named}" + (" (0 or nearly so elsewhere)" if "default" in rates else "")
-        )
+        named = ", ".join(s for s in rates if s != "default") or "every state (men)"
+        low = len(rates) > 1 and "default" in rates
+        invented.append(f"{gene} in {named}" + (" (0 or nearly so elsewhere)" if low else ""))
     for state, entry in KNOWLEDGE["states"].items():
         logs = sum(w * np.log(base.loc[s] + FLOOR) for s, w in entry["base"].items())
         profile = (np.exp(logs) - FLOOR).clip(lower=0)

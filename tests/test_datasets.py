@@ -320,12 +320,13 @@ def test_batch_is_not_aliased_with_condition(n_patients: int, n_controls: int) -
 
 
 def test_sex_shows_in_the_counts() -> None:
-    donors = donors_of({}, 40)
-    profiles = _profiles.load()
-    for donor in donors:
-        female = donor.sex == "female"
-        assert (donor.gene_factor[profiles.gene("XIST")] > 0) == female
-        assert (donor.gene_factor[profiles.gene("RPS4Y1")] > 0) != female
+    adata = datasets.cohort(n_patients=12, n_controls=12, cells_per_donor=50, rng=6)
+    assert set(adata.obs["sex"]) == {"female", "male"}
+    female = (adata.obs["sex"] == "female").to_numpy()
+    xist, y = (np.asarray(adata[:, g].X.sum(axis=1)).ravel() for g in ("XIST", "RPS4Y1"))
+    assert xist[female].sum() > 0
+    assert y[~female].sum() > 0
+    assert xist[~female].sum() == y[female].sum() == 0
 
 
 # --- the figures -----------------------------------------------------------------------------

@@ -36,8 +36,6 @@ SOUP_LYSED = (6.0, 0.5, 1.5, 1.0)  # Dirichlet weights: monocytes, red cells, pl
 SOUP_IFNA = 3e-6
 FEMALE = 0.85  # lupus is a disease of women; controls are matched
 Y_GENES = ("RPS4Y1", "DDX3Y", "KDM5D", "UTY", "EIF1AY")
-#: Share of GSE96583 cells that come from women (7 of 8 donors), which dilutes XIST there.
-FEMALE_IN_PROFILES = 7 / 8
 
 
 @dataclass(frozen=True)
@@ -163,10 +161,8 @@ def _shares(profiles: Profiles, effects: Effects, condition: str, rng: Any) -> F
 
 def _apply_sex(profiles: Profiles, genes: Floats, sex: str) -> None:
     """XIST in women and genes of the Y chromosome in men only (in place)."""
-    for gene in (g for g in ("XIST", *Y_GENES) if g in profiles.genes):
-        share = FEMALE_IN_PROFILES if gene == "XIST" else 1.0 - FEMALE_IN_PROFILES
-        present = (gene == "XIST") == (sex == "female")
-        genes[profiles.gene(gene)] *= 1.0 / share if present else 0.0
+    absent = Y_GENES if sex == "female" else ("XIST",)
+    genes[[profiles.gene(gene) for gene in absent]] = 0.0
 
 
 def _soup(

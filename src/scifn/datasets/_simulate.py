@@ -88,7 +88,8 @@ def cohort(
 
     INVENTED, from marker knowledge and no data: the profiles of AS-DC, plasmablasts, plasma cells,
     basophils and (on the naive B profile) transitional B cells; CD24, immunoglobulin constant
-    genes and the genes of the atypical program in B cells; the rate of IFNA UMI in a producing
+    genes and the genes of the atypical program in B cells; TLR9; the genes of the Y chromosome
+    (all donors of [1]_ are women). The rate of IFNA UMI in a producing
     cell rests on three assumptions. ``uns["truth"]["invented"]`` lists all. Age has no effect, sex
     one on XIST and Y genes only. That a patient's pDC produce (3 %) is for the tests: in resting
     blood there are hardly any, and an interferon response does not say where it came from.

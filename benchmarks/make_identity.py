@@ -1,0 +1,119 @@
+"""Make the table of expected expression that cells are identified by.
+
+Reads the mean expression of CITE-seq typed cord blood cells (13 types, from
+``$SCIFN_DATA`` or ``../shared/data``) and the marker knowledge beside this
+script; writes ``src/scifn/_cells/data/identity.csv`` (UMI per 10,000 of each
+component) and prints what came from where. No data that the benchmarks test on
+are read.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from scifn.genesets import _sets
+from scifn.genesets._ids import approved
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("SCIFN_DATA", ROOT.parent / "shared" / "data"))
+OUT = ROOT / "src" / "scifn" / "_cells" / "data" / "identity.csv"
+PER_COMPONENT = 60
+FLOOR = 0.02
+#: Sets that move with interferon: none of their genes identifies a cell.
+INTERFERON = (
+    "isg_sc_pan", "isg_type1_core", "isg_type2_leaning", "isg_shared", "hallmark_ifna",
+    "hallmark_ifng", "mod_M1_2", "mod_M3_4", "mod_M5_12", "pdc_excluded_isg",
+    "pdc_activation", "pdc_dissociation_stress", "glucocorticoid_response",
+)  # fmt: skip
+#: Sets whose genes are in the table whatever they discriminate.
+IDENTITY = (
+    "pdc_identity_core", "pdc_identity_support", "asdc_veto", "neg_b", "neg_plasma", "neg_t_nk",
+    "neg_mono_cdc", "neg_hspc", "neg_baso_mast", "b_pan", "b_transitional", "b_naive", "b_memory",
+    "b_abc_dn2", "b_abc_dn2_neg", "plasmablast", "plasma", "mark_platelet", "mark_erythrocyte",
+)  # fmt: skip
+
+
+def reference() -> pd.DataFrame:
+    """UMI per 10,000 of the measured types; rows are approved symbols."""
+    mean = pd.read_csv(DATA / "ref_cbmc_citeseq_13types.csv.gz", index_col=0)
+    names = approved([str(name) for name in mean.index], "human")
+    mean.index = [names.get(name, name) for name in mean.index]
+    return np.expm1(mean[~mean.index.duplicated()])
+
+
+def discriminating(rates: pd.DataFrame, groups: dict[str, str]) -> set[str]:
+    """Genes that tell each component from the nearest other one, and from the others' mean."""
+    logs = np.log2(rates + 0.2)
+    chosen: set[str] = set()
+    for name in rates:
+        others = [other for other in rates if groups[other] != groups[name]]
+        weight = np.sqrt(rates[name] + 0.05)
+        nearest = (logs[name] - logs[others].max(axis=1)) * weight
+        average = (logs[name] - logs[others].mean(axis=1)) * weight
+        chosen |= set(nearest.nlargest(PER_COMPONENT).index)
+        chosen |= set(average.nlargest(PER_COMPONENT // 2).index)
+    return chosen
+
+
+def table(knowledge: dict, rates: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Components x genes with the genes that came from knowledge."""
+    components = list(knowledge["priors"])
+    base = pd.DataFrame(index=rates.index)
+    for name in components:
+        if name in knowledge["measured"]:
+            base[name] = rates[knowledge["measured"][name]].mean(axis=1)
+        else:
+            mixture = knowledge["derived"][name]
+            base[name] = sum(rates[column] * share for column, share in mixture.items())
+    known = sorted(
+        {gene for values in knowledge["rates"].values() for gene in values}
+        | set(knowledge["background"])
+    )
+    expert = []
+    for gene in known:
+        if gene not in base.index:
+            base.loc[gene] = knowledge["background"].get(gene, FLOOR)
+            expert.append(gene)
+            for name, value in knowledge["corrections"].get(gene, {}).items():
+                base.loc[gene, name] = value
+        for name, values in knowledge["rates"].items():
+            measured_there = name in knowledge["measured"] and gene not in expert
+            if gene in values and not measured_there:
+                base.loc[gene, name] = values[gene]
+    return base, expert
+
+
+def main() -> None:
+    knowledge = tomllib.loads((ROOT / "benchmarks" / "identity_knowledge.toml").read_text())
+    rates = reference()
+    base, expert = table(knowledge, rates)
+    groups = {name: name.split()[0] if name[0] in "TM" else name for name in base}
+    groups |= {name: "B" for name in base if name.startswith("B ")} | {"NK": "T"}
+    sets = _sets.all_sets()
+    moving = {gene for name in INTERFERON for gene in sets[name].genes}
+    measured = [name for name in base if name in knowledge["measured"]] + ["B naive"]
+    keep = discriminating(base.drop(index=expert)[measured], groups)
+    keep |= {gene for name in IDENTITY for gene in sets[name].genes} | set(expert)
+    keep = {
+        gene
+        for gene in keep
+        if gene in base.index
+        and gene not in moving
+        and not gene.startswith(("RPL", "RPS", "MT-", "HLA-"))
+    }
+    out = base.loc[sorted(keep)].clip(lower=FLOOR / 4).round(3)
+    out.index.name = "gene"
+    OUT.parent.mkdir(exist_ok=True)
+    out.to_csv(OUT)
+    print(f"{len(out)} genes x {out.shape[1]} components; genes from knowledge alone: {len(expert)}")
+    print("measured components:", ", ".join(knowledge["measured"]))
+    print("left out because they move with interferon:", ", ".join(sorted(moving & set(rates.index)))[:300])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""What a user brings to identity: labels, clusters, doublet flags, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+from scifn._errors import ArgumentError
+from scifn._view import PanelView
+
+#: More pDC than unsorted blood holds.
+PDC_ALARM: Final = 0.015
+LEIDEN_RESOLUTION: Final = 2.0
+#: Types that a label of a whole lineage lets a cell be, beside those of the lineage.
+ALWAYS: Final = (k.DOUBLET,)
+
+
+def allowed(
+    labels: pd.Series | None, mapping: Mapping[str, str] | None
+) -> dict[str, NDArray[np.bool_]] | None:
+    """For each cell type the cells whose label lets them be it; None without labels."""
+    if labels is None:
+        return None
+    mapping = dict(mapping or {})
+    values = labels.astype(str)
+    known = {name: name for name in (*k.CELL_TYPES, *k.LINEAGES)}
+    places = {label: mapping.get(label, known.get(label, "")) for label in values.unique()}
+    for label, place in {**mapping, **places}.items():
+        if place and place not in known:
+            msg = (
+                f"mapping[{label!r}] = {place!r} is no cell type or lineage. Cell types: "
+                f"{', '.join(k.CELL_TYPES)}. Lineages: {', '.join(k.LINEAGES)}."
+            )
+            raise ArgumentError(msg)
+    place = values.map(places)
+    return {name: ((place == "") | place.map(_lets(name))).to_numpy() for name in k.CELL_TYPES}
+
+
+def _lets(name: str) -> dict[str, bool]:
+    """For each place (type or lineage) whether a cell there may be ``name``."""
+    out = {place: name == place or name in ALWAYS for place in k.CELL_TYPES}
+    for lineage in k.LINEAGES:
+        # a lineage that is no call at all binds nothing
+        free = lineage in {"Unassigned"}
+        out[lineage] = free or k.LINEAGE_OF[name] == lineage or name in ALWAYS
+    # "unresolved" labels bind to their lineage
+    for unresolved in (k.B_UNRESOLVED, k.DC_UNRESOLVED):
+        out[unresolved] = k.LINEAGE_OF[name] == k.LINEAGE_OF[unresolved] or name in ALWAYS
+    out[k.UNASSIGNED] = True
+    return out
+
+
+def disagreement(
+    labels: pd.Series, called: NDArray[np.object_], mapping: Mapping[str, str] | None
+) -> pd.DataFrame:
+    """Cells per label and call, with whether the two agree (label, cell_type, n_cells, agrees)."""
+    table = pd.DataFrame({"label": labels.astype(str).to_numpy(), "cell_type": called.astype(str)})
+    counts = table.value_counts(sort=False).rename("n_cells").reset_index()
+    places = {label: (mapping or {}).get(label, label) for label in counts["label"]}
+    counts["agrees"] = [
+        places[label] in {kind, k.LINEAGE_OF[kind]}
+        for label, kind in zip(counts["label"], counts["cell_type"], strict=True)
+    ]
+    return counts
+
+
+def codes(values: pd.Series) -> NDArray[np.int64]:
+    """Integer code of each value; missing ones form a cluster of their own."""
+    return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
+
+
+def flags(values: pd.Series | None) -> NDArray[np.bool_] | None:
+    """Cells that a doublet caller flagged: booleans, 0/1, or the word doublet."""
+    if values is None:
+        return None
+    if pd.api.types.is_bool_dtype(values):
+        return values.fillna(False).to_numpy(dtype=bool)
+    if pd.api.types.is_numeric_dtype(values):
+        if not values.dropna().isin([0, 1]).all():
+            msg = (
+                f"doublets={values.name!r} holds numbers other than 0 and 1; give the calls "
+                "(boolean, or 'doublet'), not the scores."
+            )
+            raise ArgumentError(msg)
+        return (values == 1).to_numpy()
+    words = values.astype(str).str.lower()
+    if not words.isin(["doublet", "true", "multiplet"]).any() and not words.isin(
+        ["singlet", "false"]
+    ).any():
+        shown = ", ".join(map(repr, words.unique()[:3]))
+        msg = f"doublets={values.name!r} holds {shown}; needed: booleans, or 'doublet'/'singlet'."
+        raise ArgumentError(msg)
+    return words.isin(["doublet", "true", "multiplet"]).to_numpy()
+
+
+def leiden(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
+    """Leiden clusters made with scanpy on the log-normalized identity genes of the panel."""
+    import anndata as ad
+    import scanpy as sc
+
+    found = view.found(genes)
+    adata = ad.AnnData(view.sparse(found).tocsr().astype(np.float32))
+    scale = np.divide(1e4, view.total, out=np.zeros(view.n_cells), where=view.total > 0)
+    adata.X = adata.X.multiply(scale[:, None]).tocsr().astype(np.float32)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=int(min(30, adata.n_obs - 1, adata.n_vars - 1)), random_state=0)
+    sc.pp.neighbors(adata, n_neighbors=15, random_state=0)
+    sc.tl.leiden(
+        adata,
+        resolution=LEIDEN_RESOLUTION,
+        flavor="leidenalg",
+        n_iterations=2,
+        directed=False,
+        random_state=0,
+    )
+    return codes(adata.obs["leiden"])
+
+
+def pdc_alarms(calls: NDArray[np.object_], samples: pd.Series | None) -> str:
+    """Samples with more pDC than unsorted blood holds, as sentences."""
+    names = np.full(calls.size, "all cells") if samples is None else samples.astype(str).to_numpy()
+    share = pd.Series(calls == "pDC").groupby(names).mean()
+    return "\n".join(
+        f"{name}: {value:.1%} of cells are called pDC; unsorted blood holds less than "
+        f"{PDC_ALARM:.1%} (a sorted or enriched sample, or an error)"
+        for name, value in share[share > PDC_ALARM].items()
+    )

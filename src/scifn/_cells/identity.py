@@ -1,0 +1,267 @@
+"""Which cell is what: a mixture of expected expression, then the rules of the field.
+
+1. The posterior of each component from the counts of identity genes, none of which
+   moves with interferon, with ambient RNA in every mean (:func:`type_posterior`).
+2. The label: the most probable type within the most probable lineage
+   (:func:`labels`), "unresolved" where the lineage is clear and the type is not.
+3. What a posterior alone must not decide (:func:`pdc_calls`): a pDC shows at least
+   two of the genes that only pDC have; AS-DC and doublets are told apart.
+
+Without clusters, a cell's call depends on no other cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+from scifn._cells.likelihood import log_likelihood, posterior
+from scifn._cells.profiles import Components
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Labels = NDArray[np.object_]
+
+#: Share of a cell's UMI that is ambient RNA (typical of droplets; Young 2020).
+AMBIENT: Final = 0.05
+#: Share at which any gene may appear by error.
+ERROR: Final = 1e-6
+#: Size of the negative binomial over donors, states and chemistries.
+SIZE: Final = 1.0
+#: Below this posterior of its lineage a cell stays Unassigned.
+CLEAR: Final = 0.5
+#: Identity UMI below which nothing is called.
+MIN_UMI: Final = 10
+#: Matrices with fewer genes are panels: their totals say nothing about a cell's depth.
+WHOLE_TRANSCRIPTOME: Final = 5_000
+
+UNRESOLVED: Final = {"B": k.B_UNRESOLVED, "DC": k.DC_UNRESOLVED, "Mono": k.MONOCYTE, "T/NK": k.T_NK}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Posterior of the types and what the rules need beside it.
+
+    ``types`` names the columns of ``posterior``; ``log_odds_pdc`` is the log likelihood ratio
+    of pDC against the best other component; ``pdc_half`` marks cells whose best doublet holds
+    a pDC; ``breg_log_odds`` is transitional against the better of naive and memory B.
+    """
+
+    types: tuple[str, ...]
+    posterior: Floats
+    log_odds_pdc: Floats
+    pdc_half: Bools
+    breg_log_odds: Floats
+    enough: Bools
+
+
+def type_posterior(
+    values: Any,
+    total: Floats,
+    model: Components,
+    *,
+    whole: bool,
+    shown: dict[str, Bools] | None = None,
+    allowed: Bools | None = None,
+) -> Evidence:
+    """Posterior of each cell type from UMI of identity genes.
+
+    Parameters
+    ----------
+    values
+        Cells x genes (``model.genes``), CSR, UMI.
+    total
+        UMI of each cell over all genes.
+    model
+        Components that the panel can tell apart.
+    whole
+        Whether the matrix holds the whole transcriptome; if not, the depth of a cell is judged
+        by the identity genes alone.
+    shown
+        For each cell type that doublets are made of, the cells that show genes of it which no
+        ambient RNA explains. A doublet must show both of its halves: a likelihood alone takes
+        any cell in an unusual state for a mixture.
+    allowed
+        Cells x types (of :attr:`Evidence.types`) that the user's labels allow.
+    """
+    identity_umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
+    rates = (1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR
+    if whole:
+        likelihood = log_likelihood(values, total, rates, SIZE)
+    else:
+        likelihood = log_likelihood(values, identity_umi, rates / rates.sum(axis=0), SIZE)
+    types = tuple(dict.fromkeys(model.types))
+    member = np.array([[name == column for column in types] for name in model.types], dtype=float)
+    per_component = posterior(likelihood, model.priors)
+    if shown is not None:
+        per_component = _restrict(per_component, _confirmed(model, shown, per_component.shape[0]))
+    if allowed is not None:
+        per_component = _restrict(per_component, allowed @ member.T)
+    return Evidence(
+        types=types,
+        posterior=per_component @ member,
+        log_odds_pdc=_against_rest(likelihood, model.types, k.PDC),
+        pdc_half=_pdc_half(per_component, model),
+        breg_log_odds=_breg(likelihood, model),
+        enough=identity_umi >= MIN_UMI,
+    )
+
+
+def _restrict(posteriors: Floats, allowed: Floats) -> Floats:
+    """Posteriors within what is allowed; a cell with nothing left keeps a row of zeros."""
+    kept = posteriors * (allowed > 0)
+    sums = kept.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(kept, sums, out=np.zeros_like(kept), where=sums > 0))
+
+
+def _confirmed(model: Components, shown: dict[str, Bools], n_cells: int) -> Floats:
+    """Cells x components: one, but zero where a doublet does not show both halves."""
+    out = np.ones((n_cells, len(model.names)))
+    for i, pair in enumerate(model.pairs):
+        for half in pair:
+            out[:, i] *= shown[model.types[model.names.index(half)]]
+    return out
+
+
+def _against_rest(likelihood: Floats, types: tuple[str, ...], name: str) -> Floats:
+    """Log likelihood ratio of ``name`` against the best other singlet; AS-DC are no rival.
+
+    Whether a pDC-like cell is an AS-DC is decided by the AS-DC genes, in :func:`pdc_calls`.
+    """
+    mine = [i for i, kind in enumerate(types) if kind == name]
+    rest = [i for i, kind in enumerate(types) if kind not in {name, k.ASDC, k.DOUBLET}]
+    if not mine or not rest:
+        return np.full(likelihood.shape[0], np.nan)
+    return np.asarray(likelihood[:, mine].max(axis=1) - likelihood[:, rest].max(axis=1))
+
+
+def _pdc_half(per_component: Floats, model: Components) -> Bools:
+    doublets = [i for i, pair in enumerate(model.pairs) if pair]
+    if not doublets:
+        return np.zeros(per_component.shape[0], dtype=bool)
+    has_pdc = np.array([k.PDC in model.pairs[i] for i in doublets])
+    best = per_component[:, doublets].argmax(axis=1)
+    return np.asarray(has_pdc[best])
+
+
+def _breg(likelihood: Floats, model: Components) -> Floats:
+    wanted = (k.B_TRANSITIONAL, k.B_NAIVE, k.B_MEMORY)
+    if any(name not in model.types for name in wanted):
+        return np.full(likelihood.shape[0], np.nan)
+    transitional, naive, memory = (likelihood[:, model.types.index(name)] for name in wanted)
+    return np.asarray(transitional - np.maximum(naive, memory))
+
+
+def by_lineage(evidence: Evidence) -> tuple[tuple[str, ...], Floats]:
+    """Posterior summed over the types of each lineage; doublets are a column of their own."""
+    groups = tuple(
+        k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name] for name in evidence.types
+    )
+    names = tuple(dict.fromkeys(groups))
+    member = np.array([[group == name for name in names] for group in groups], dtype=float)
+    return names, evidence.posterior @ member
+
+
+def labels(evidence: Evidence, *, b_subsets: bool) -> tuple[Labels, NDArray[np.float32]]:
+    """Cell type and confidence of each cell.
+
+    Parameters
+    ----------
+    evidence
+        From :func:`type_posterior`.
+    b_subsets
+        Whether the panel can tell naive from memory B cells; if not, both are unresolved.
+
+    Returns
+    -------
+    Labels and the posterior of each label (of the lineage, where that is what is called).
+    """
+    names, lineages = by_lineage(evidence)
+    best = lineages.argmax(axis=1)
+    called = np.full(best.size, k.UNASSIGNED, dtype=object)
+    confidence = lineages.max(axis=1)
+    for i, lineage in enumerate(names):
+        mine = np.flatnonzero((best == i) & (confidence >= CLEAR) & evidence.enough)
+        if lineage == k.DOUBLET:
+            called[mine] = k.DOUBLET
+            continue
+        columns = [j for j, name in enumerate(evidence.types) if _group(name) == lineage]
+        within = evidence.posterior[np.ix_(mine, columns)]
+        top = within.argmax(axis=1)
+        share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)
+        names_here = np.array([evidence.types[j] for j in columns], dtype=object)[top]
+        unclear = share < CLEAR
+        if lineage == "B" and not b_subsets:
+            unclear |= np.isin(names_here.astype(str), [k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL])
+        called[mine] = np.where(unclear, UNRESOLVED.get(lineage, k.OTHER), names_here)
+        confidence[mine] = np.where(unclear, lineages[mine, i], within.max(axis=1))
+    return called, confidence.astype(np.float32)
+
+
+def _group(name: str) -> str:
+    return k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name]
+
+
+def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float = 0.95) -> Floats:
+    """Posterior in which a cell with little evidence takes its cluster's.
+
+    The mean posterior of a cluster is the prior of its cells. A cell whose own best type is at
+    ``clear`` or above is left as it is.
+    """
+    own = evidence.posterior
+    out = own.copy()
+    unclear = own.max(axis=1) < clear
+    for cluster in np.unique(clusters):
+        mine = clusters == cluster
+        share = own[mine].mean(axis=0) + 1e-6
+        typical = own.mean(axis=0) + 1e-6
+        moved = own[mine & unclear] * share / typical
+        out[mine & unclear] = moved / moved.sum(axis=1, keepdims=True)
+    return out
+
+
+def pdc_calls(
+    called: Labels,
+    evidence: Evidence,
+    *,
+    core: NDArray[np.int64],
+    support: NDArray[np.int64],
+    axl_siglec6: NDArray[np.int64],
+    asdc_other: NDArray[np.int64],
+    measurable: bool,
+) -> tuple[Labels, Labels]:
+    """pDC calls, and cell types in agreement with them.
+
+    Parameters
+    ----------
+    called, evidence
+        From :func:`labels` and :func:`type_posterior`.
+    core, support, axl_siglec6, asdc_other
+        For each cell the number of detected genes of those sets.
+    measurable
+        Whether the panel covers pDC at all; if not every call is "NA".
+    """
+    if not measurable:
+        return np.full(called.size, "NA", dtype=object), called
+    types = list(evidence.types)
+    calls = np.full(called.size, "not_pDC", dtype=object)
+    plasmacytoid = evidence.posterior[:, types.index(k.PDC)].copy()
+    if k.ASDC in types:
+        plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
+    like = (plasmacytoid >= CLEAR) & evidence.enough & (called != k.DOUBLET)
+    shown = (core >= 2) | ((core >= 1) & (support >= 3))
+    asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2)
+    pdc = like & shown & (axl_siglec6 == 0)
+    calls[like] = "pDC_ambiguous"
+    calls[pdc] = "pDC"
+    calls[asdc] = "AS-DC"
+    calls[(called == k.DOUBLET) & evidence.pdc_half] = "pDC_doublet"
+    called = called.copy()
+    called[pdc] = k.PDC
+    called[asdc] = k.ASDC
+    called[calls == "pDC_ambiguous"] = k.DC_UNRESOLVED
+    return calls, called

@@ -113,10 +113,18 @@ def _breg(
     return np.full(n_rows, np.nan), ["none"] * n_rows
 
 
+#: Lowest rate over controls that a donor's logarithm shows: no count at all is not minus infinity.
+FLOOR = 0.01
+
+
 def response_of(
     obs: pd.DataFrame, rows: IntArray, types: IntArray, n_rows: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Mean type I interferon response by lineage, NaN below ten cells that have one."""
+    """Type I interferon response by lineage, NaN below ten cells that have one.
+
+    log2(1 + mean of the cells). Against controls that is the log2 fold of the donor's mean rate
+    over theirs, which is what donors are compared by: means of a linear score are skewed.
+    """
     if k.RESPONSE_TYPE1 not in obs:
         return {}
     score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -130,7 +138,7 @@ def response_of(
         n = per_row(rows, use, n_rows)
         total = np.bincount(rows[use], weights=score[use], minlength=n_rows)
         mean = np.divide(total, n, out=np.full(n_rows, np.nan), where=n >= MIN_MEAN)
-        out[f"response_type1:{k.column(lineage)}"] = mean
+        out[f"response_type1:{k.column(lineage)}"] = np.log2(np.maximum(1.0 + mean, FLOOR))
     return out
 
 

@@ -1,0 +1,121 @@
+"""Response to interferon: the rate of stimulated genes against control cells of the same type.
+
+A score is a weighted sum of UMI over the UMI of the cell. The weights are
+``1 / sqrt(rate)`` at fixed rates of resting blood, which for counts is the
+inverse of the noise of each gene. Against controls it is the excess over their
+mean in units of that mean: 0 is a typical control cell of the type, 1 is twice
+as much. It is linear in the counts, so depth moves its noise, never its mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scifn._cells import reference
+from scifn._view import PanelView
+from scifn.genesets import _coverage, _ids, _sets
+
+Floats = NDArray[np.float64]
+
+#: Score -> gene set.
+SETS: Final = {"type1": "isg_sc_pan", "type2_leaning": "isg_type2_leaning"}
+ABSOLUTE: Final = (
+    "absolute: weighted UMI per 10,000, of an object without controls; comparable between cells "
+    "of one type in one study only"
+)
+RELATIVE: Final = "excess over the mean of control cells of the same type, in units of that mean"
+NOT_SEPARABLE: Final = "type I IFN response (ligand not identifiable)"
+
+
+@dataclass(frozen=True)
+class Response:
+    """Scores of each cell, the reference they are held against, and the record."""
+
+    type1: Floats
+    type2_leaning: Floats
+    reference: pd.DataFrame
+    coverage: list[dict[str, Any]]
+    record: dict[str, Any]
+
+    @property
+    def balance(self) -> Floats:
+        """Type I minus type II leaning, in the units of both."""
+        return self.type1 - self.type2_leaning
+
+
+@lru_cache(maxsize=1)
+def rates() -> dict[str, float]:
+    """Fixed rates of resting blood, UMI per 10,000."""
+    text = files("scifn._cells").joinpath("data/response_reference.csv").read_text("utf-8")
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    return {gene: float(rate) for gene, rate, _ in rows}
+
+
+def panel_genes(species: str = "human") -> list[str]:
+    """Every gene that the step reads."""
+    return sorted({gene for name in SETS.values() for gene in _sets.for_species(name, species)})
+
+
+def absolute(view: PanelView, name: str) -> Floats:
+    """Weighted rate of one score in every cell; NaN where too few of its genes are measured."""
+    genes = _sets.for_species(SETS[name], view.species)
+    found = view.found(genes)
+    if _coverage.status_of(len(found), len(genes)) not in {"ok", "partial"}:
+        return np.full(view.n_cells, np.nan)
+    known = rates()
+    human = {(_ids.ortholog(gene) or gene): rate for gene, rate in known.items()}
+    table = known if view.species == "human" else human
+    weights = [1 / np.sqrt(table.get(gene, 1.0)) for gene in found]
+    return reference.weighted_rate(view.sparse(found), view.total, weights)
+
+
+def respond(
+    view: PanelView,
+    types: NDArray[Any],
+    *,
+    controls: NDArray[np.bool_] | None,
+    stored: pd.DataFrame | None = None,
+) -> Response:
+    """Score every cell.
+
+    Parameters
+    ----------
+    view
+        Panel genes and totals.
+    types
+        Cell type of each cell.
+    controls
+        Which cells are of controls; None leaves the scores absolute.
+    stored
+        Reference of an earlier run, used instead of the controls.
+    """
+    scores = pd.DataFrame({name: absolute(view, name) for name in SETS})
+    if stored is None and controls is None:
+        table = pd.DataFrame(columns=list(reference.COLUMNS))
+        meaning = ABSOLUTE
+        out = {name: scores[name].to_numpy() for name in SETS}
+    else:
+        table = stored if stored is not None else reference.measure(scores, types, controls)
+        meaning = RELATIVE
+        out = {name: _excess(scores[name].to_numpy(), table, name, types) for name in SETS}
+    sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
+    rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
+    return Response(
+        type1=out["type1"],
+        type2_leaning=out["type2_leaning"],
+        reference=table,
+        coverage=rows,
+        record={"meaning": meaning, "wording": NOT_SEPARABLE, "sets": list(SETS.values())},
+    )
+
+
+def _excess(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:
+    mean, _ = reference.of_cells(table, name, types)
+    return np.divide(scores, mean, out=np.full(scores.size, np.nan), where=mean > 0) - 1.0

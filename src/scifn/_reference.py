@@ -1,0 +1,99 @@
+"""Controls and stored reference values: what scores of several steps are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+from scifn import _slots
+from scifn._errors import ArgumentError, DesignError, MissingKeyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def controls(
+    adata: AnnData, condition: str | None, reference: str | None
+) -> NDArray[np.bool_] | None:
+    """Which cells are of controls; None where neither argument is given.
+
+    Raises
+    ------
+    ArgumentError
+        If only one of the two is given.
+    DesignError
+        If no cell has the reference value; the message lists the values found.
+    """
+    if condition is None and reference is None:
+        return None
+    if condition is None or reference is None:
+        raise ArgumentError("give both condition= and reference=, or neither.")
+    values = _slots.column(adata, condition, "condition").astype(str)
+    mine = (values == str(reference)).to_numpy()
+    if not mine.any():
+        there = ", ".join(map(repr, sorted(values.unique())[:20]))
+        msg = f"reference={reference!r}: no cell has it in obs[{condition!r}], which holds {there}."
+        raise DesignError(msg)
+    return np.asarray(mine, dtype=bool)
+
+
+def cell_types(adata: AnnData) -> NDArray[np.object_]:
+    """Cell types that :func:`scifn.tl.annotate` wrote."""
+    _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
+    return adata.obs[k.CELL_TYPE].astype(str).to_numpy(dtype=object)
+
+
+def stored(model: Mapping[str, Any] | str | Path | None, step: str) -> pd.DataFrame | None:
+    """Reference table that ``step`` stored in an earlier run.
+
+    Parameters
+    ----------
+    model
+        ``uns["scifn"]`` of the earlier run, or the path of an h5ad that holds it.
+    step
+        Name of the step.
+
+    Raises
+    ------
+    MissingKeyError
+        If the model has no such step, or the step ran without controls.
+    """
+    found = record(model, step)
+    if found is None:
+        return None
+    table = found.get("reference")
+    if table is None or len(table) == 0:
+        msg = f"model= holds no reference values of {step}: it ran without condition and reference."
+        raise MissingKeyError(msg)
+    frame: pd.DataFrame = table.reset_index(drop=True)
+    return frame
+
+
+def record(model: Mapping[str, Any] | str | Path | None, step: str) -> dict[str, Any] | None:
+    """Everything that ``step`` stored in the earlier run ``model``; None without a model."""
+    if model is None:
+        return None
+    if isinstance(model, str | Path):
+        model = _read_uns(Path(model))
+    model = model.get(k.UNS, model)
+    if step not in model:
+        there = ", ".join(map(repr, model)) or "nothing"
+        msg = f"model= has no record of {step}; it holds {there}. Run scifn.tl.{step} there first."
+        raise MissingKeyError(msg)
+    found: dict[str, Any] = model[step]
+    return found
+
+
+def _read_uns(path: Path) -> Mapping[str, Any]:
+    import anndata as ad
+
+    if not path.is_file():
+        raise MissingKeyError(f"model={str(path)!r}: there is no such file.")
+    uns: Mapping[str, Any] = ad.read_h5ad(path, backed="r").uns
+    return uns

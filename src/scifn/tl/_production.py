@@ -1,0 +1,152 @@
+"""Public step: evidence that cells transcribe interferon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from scifn import _keys as k
+from scifn import _slots
+from scifn._cells import production as model
+from scifn._docs import shared
+from scifn._soup import contamination_of, soup_of
+from scifn._view import PanelView, check_object, read
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_OBS = (
+    k.IFNA_UMI, k.IFNA_BACKGROUND, k.IFNA_P_VALUE, k.IFNA_P_ADJ, k.IFNA_POSTERIOR,
+    k.IFNA_EVIDENCE, k.IFNB1_UMI, k.IFNK_UMI, k.IFN1_OTHER_UMI, k.IFNL_UMI,
+)  # fmt: skip
+
+
+@shared
+def production(
+    adata: AnnData,
+    *,
+    sample: str | None = None,
+    ambient: AnnData | pd.Series | str | None = None,
+    contamination: str | float | None = None,
+    bulk: bool = False,
+    overwrite: bool = False,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: str | None = None,
+) -> None:
+    """Test each cell for transcripts of interferon-alpha above what ambient RNA explains.
+
+    The 13 IFNA genes are summed and held against the soup of the cell's sample. Transcripts
+    are evidence of transcription; none is no proof of the absence of secretion, so every zero
+    comes with its upper bound (:func:`scifn.get.bounds`, after :func:`scifn.tl.donors`). No
+    cell type is taken for the source: which types carry the transcripts is a result.
+
+    Parameters
+    ----------
+    %(adata)s
+    sample
+        Column of obs with the sample (10x lane) of each cell; the background is one sample's.
+        None takes all cells as one sample.
+    ambient
+        Empty droplets: the raw matrix as an AnnData (or the path of its h5ad), of which droplets
+        below 100 UMI are used, or a Series of counts with gene symbols as index. None estimates
+        the background from cells that cannot make interferon-alpha (T, NK, B cells).
+    contamination
+        Share of a cell's UMI that is ambient, with ``ambient``: a number, or a column of obs.
+        None assumes 0.05 and says so.
+    bulk
+        Rows are libraries of purified cells, not cells.
+    %(overwrite)s
+    %(matrix)s
+
+    Raises
+    ------
+    scifn._errors.ScaleError
+        The matrix holds no counts: a count cannot be tested without.
+    scifn._errors.MissingKeyError
+        No step has typed the cells yet, or a column is not there.
+    scifn._errors.OverwriteError
+        Output is there already.
+
+    Notes
+    -----
+    Sets the following fields
+    -------------------------
+    ``.obs["scifn_ifna_umi"]`` : float32
+        UMI of the 13 IFNA genes; NaN where they are not measured. ``scifn_ifnb1_umi``,
+        ``scifn_ifnk_umi``, ``scifn_ifn1_other_umi``, ``scifn_ifnl_umi`` likewise, never summed.
+    ``.obs["scifn_ifna_background"]`` : float32
+        Expected ambient UMI.
+    ``.obs["scifn_ifna_p_value"]``, ``.obs["scifn_ifna_p_adj"]`` : float32
+        Upper tail of the null; Benjamini-Hochberg within the sample, over the types that can make
+        interferon and, apart, over the others.
+    ``.obs["scifn_ifna_posterior"]`` : float32
+        Posterior of being a producer.
+    ``.obs["scifn_ifna_evidence"]`` : categorical
+        none, weak (significant, one UMI), strong (two UMI or two genes), not_measurable.
+    ``.uns["scifn"]["production"]`` : :class:`dict`
+        Status with its reason, and ``samples``: background, its source, and whether T cells,
+        which make none, stay quiet.
+
+    References
+    ----------
+    Young MD, Behjati S. GigaScience 2020, doi:10.1093/gigascience/giaa151 (soup).
+    Wimmers F et al. Nat Commun 2018, doi:10.1038/s41467-018-05784-3 (few pDC produce).
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.production(adata, sample="donor")
+    >>> adata.uns["scifn"]["production"]["status"]
+    'ok'
+    """
+    check_object(adata)
+    _slots.guard(adata, obs=_OBS, overwrite=overwrite)
+    if not bulk:
+        _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
+    genes = model.panel_genes() + model.panel_genes("mouse")
+    view = read(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    _apply(
+        adata, view, sample=sample, ambient=ambient, contamination=contamination, bulk=bulk
+    )
+
+
+def _apply(
+    adata: AnnData,
+    view: PanelView,
+    *,
+    sample: str | None = None,
+    ambient: AnnData | pd.Series | str | None = None,
+    contamination: str | float | None = None,
+    bulk: bool = False,
+) -> None:
+    view.need_counts("evidence of interferon transcription")
+    samples: Any = np.full(adata.n_obs, "all", dtype=object)
+    if sample is not None:
+        samples = _slots.column(adata, sample, "sample").astype(str).to_numpy(dtype=object)
+    types = None
+    if not bulk:
+        types = adata.obs[k.CELL_TYPE].astype(str).to_numpy(dtype=object)
+    result = model.produce(
+        view,
+        types,
+        samples,
+        soup=soup_of(ambient, adata, view.species),
+        contamination=contamination_of(contamination, adata),
+        bulk=bulk,
+    )
+    for name, values in result.columns.items():
+        adata.obs[k.PREFIX + name] = values.astype("float32")
+    adata.obs[k.IFNA_EVIDENCE] = pd.Categorical(result.labels, categories=list(k.EVIDENCES))
+    slot = _slots.store(adata)
+    slot[k.INPUT] = view.record
+    slot["production"] = result.record | {
+        "sample": sample or "",
+        "bulk": bulk,
+        "samples": result.samples,
+    }
+    _slots.add_coverage(adata, result.coverage)

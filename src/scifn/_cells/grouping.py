@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._errors import ArgumentError
-from scifn._view import PanelView
 
 #: More pDC than unsorted blood holds.
 PDC_ALARM: Final = 0.015
-LEIDEN_RESOLUTION: Final = 2.0
 #: Types that a label of a whole lineage lets a cell be, beside those of the lineage.
 ALWAYS: Final = (k.DOUBLET,)
 
@@ -89,36 +87,14 @@ def flags(values: pd.Series | None) -> NDArray[np.bool_] | None:
             raise ArgumentError(msg)
         return (values == 1).to_numpy()
     words = values.astype(str).str.lower()
-    if not words.isin(["doublet", "true", "multiplet"]).any() and not words.isin(
-        ["singlet", "false"]
-    ).any():
+    if (
+        not words.isin(["doublet", "true", "multiplet"]).any()
+        and not words.isin(["singlet", "false"]).any()
+    ):
         shown = ", ".join(map(repr, words.unique()[:3]))
         msg = f"doublets={values.name!r} holds {shown}; needed: booleans, or 'doublet'/'singlet'."
         raise ArgumentError(msg)
     return words.isin(["doublet", "true", "multiplet"]).to_numpy()
-
-
-def leiden(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
-    """Leiden clusters made with scanpy on the log-normalized identity genes of the panel."""
-    import anndata as ad
-    import scanpy as sc
-
-    found = view.found(genes)
-    adata = ad.AnnData(view.sparse(found).tocsr().astype(np.float32))
-    scale = np.divide(1e4, view.total, out=np.zeros(view.n_cells), where=view.total > 0)
-    adata.X = adata.X.multiply(scale[:, None]).tocsr().astype(np.float32)
-    sc.pp.log1p(adata)
-    sc.pp.pca(adata, n_comps=int(min(30, adata.n_obs - 1, adata.n_vars - 1)), random_state=0)
-    sc.pp.neighbors(adata, n_neighbors=15, random_state=0)
-    sc.tl.leiden(
-        adata,
-        resolution=LEIDEN_RESOLUTION,
-        flavor="leidenalg",
-        n_iterations=2,
-        directed=False,
-        random_state=0,
-    )
-    return codes(adata.obs["leiden"])
 
 
 def pdc_alarms(calls: NDArray[np.object_], samples: pd.Series | None) -> str:

@@ -13,6 +13,7 @@ from scifn._cells import annotate as model
 from scifn._cells import grouping
 from scifn._docs import shared
 from scifn._view import PanelView, check_object, read
+from scifn.tl._leiden import leiden
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -143,7 +144,7 @@ def _apply(
     doublet_values = None if doublets is None else _slots.column(adata, doublets, "doublets")
     codes = None
     if clusters == "leiden":
-        codes = grouping.leiden(view, model.panel_genes(view.species))
+        codes = leiden(view, model.panel_genes(view.species))
     elif clusters is not None:
         codes = grouping.codes(_slots.column(adata, clusters, "clusters"))
     result = model.annotate(

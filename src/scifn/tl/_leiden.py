@@ -1,0 +1,39 @@
+"""Clusters for those who bring none: scanpy and leidenalg, on the panel.
+
+Cell models see arrays only, so this stands with the steps, beside the one that calls it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scifn._cells import grouping
+from scifn._view import PanelView
+
+RESOLUTION: Final = 2.0
+
+
+def leiden(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
+    """Leiden clusters made with scanpy on the log-normalized identity genes of the panel."""
+    import anndata as ad
+    import scanpy as sc
+
+    found = view.found(genes)
+    adata = ad.AnnData(view.sparse(found).tocsr().astype(np.float32))
+    scale = np.divide(1e4, view.total, out=np.zeros(view.n_cells), where=view.total > 0)
+    adata.X = adata.X.multiply(scale[:, None]).tocsr().astype(np.float32)
+    sc.pp.log1p(adata)
+    sc.pp.pca(adata, n_comps=int(min(30, adata.n_obs - 1, adata.n_vars - 1)), random_state=0)
+    sc.pp.neighbors(adata, n_neighbors=15, random_state=0)
+    sc.tl.leiden(
+        adata,
+        resolution=RESOLUTION,
+        flavor="leidenalg",
+        n_iterations=2,
+        directed=False,
+        random_state=0,
+    )
+    return grouping.codes(adata.obs["leiden"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,7 +52,11 @@ SHOWN: Final = {
         "LILRA4", "CLEC4C", "SCT", "LRRC26", "SERPINF1", "SMPD3", "PTCRA", "PACSIN1", "SHD",
         "MAP1A", "LAMP5",
     ),
+    k.PLASMA: ("MZB1", "DERL3", "TNFRSF17", "XBP1", "FKBP11", "SDC1", "POU2AF1"),
 }  # fmt: skip
+#: Cell cycle, and what plasmablasts keep of B cells.
+CYCLING: Final = ("MKI67", "STMN1", "TYMS", "TOP2A")
+EARLY: Final = ("CD19", "MS4A1")
 #: Genes other than CD24 that a panel must hold to grade transitional B cells without it.
 MIN_TRANSITIONAL: Final = 5
 #: Moves with interferon, so it never weighs in (it is no row of the identity table either).
@@ -80,7 +85,7 @@ class Annotation:
 
 def panel_genes(species: str = "human") -> list[str]:
     """Every gene that the step reads."""
-    markers = {gene for genes in SHOWN.values() for gene in genes}
+    markers = {gene for genes in (*SHOWN.values(), CYCLING, EARLY) for gene in genes}
     genes = set(_model(species).genes) | {"IL10" if species == "human" else "Il10"}
     genes |= markers if species == "human" else {_ids.ortholog(gene) or gene for gene in markers}
     for name in SETS:
@@ -174,6 +179,12 @@ def annotate(
             **{**vars(evidence), "posterior": identity.consensus(evidence, clusters)}
         )
     called, confidence = identity.labels(evidence, b_subsets=subsets)
+    called = identity.secreting(
+        called,
+        cycling=_count(view, _symbols(view, CYCLING)),
+        early=_count(view, _symbols(view, EARLY)) >= 1,
+        measurable=np.array([k.PLASMABLAST in types, k.PLASMA in types]),
+    )
     if doublet is not None:
         called[doublet] = k.DOUBLET
     calls, called = identity.pdc_calls(
@@ -209,13 +220,14 @@ def annotate(
 
 def _shown(view: PanelView) -> dict[str, NDArray[np.bool_]]:
     """Cells that show two genes of each half of a doublet."""
-    genes = {name: [_in(view, gene) for gene in markers] for name, markers in SHOWN.items()}
-    return {name: _count(view, view.found(found)) >= 2 for name, found in genes.items()}
+    return {name: _count(view, _symbols(view, genes)) >= 2 for name, genes in SHOWN.items()}
 
 
-def _in(view: PanelView, gene: str) -> str:
-    """The gene in the symbols of the species; its own name where there is no ortholog."""
-    return gene if view.species == "human" else (_ids.ortholog(gene) or gene)
+def _symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
+    """Those of ``genes`` that are measured, in the symbols of the species."""
+    if view.species == "human":
+        return view.found(genes)
+    return view.found([_ids.ortholog(gene) or gene for gene in genes])
 
 
 def _bounds(

@@ -224,6 +224,31 @@ def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float =
     return out
 
 
+def secreting(
+    called: Labels, *, cycling: NDArray[np.int64], early: Bools, measurable: Bools
+) -> Labels:
+    """Antibody-secreting cells told apart: plasmablasts cycle or still look like B cells.
+
+    Parameters
+    ----------
+    called
+        Cell types.
+    cycling
+        Detected genes of the cell cycle.
+    early
+        Cells that show CD19 or MS4A1.
+    measurable
+        Whether plasmablasts and plasma cells, in this order, can be told at all.
+    """
+    out = called.copy()
+    mine = np.isin(called.astype(str), [k.PLASMABLAST, k.PLASMA])
+    if not measurable.all():
+        return out
+    young = (cycling >= 2) | ((cycling >= 1) & early)
+    out[mine] = np.where(young[mine], k.PLASMABLAST, k.PLASMA)
+    return out
+
+
 def pdc_calls(
     called: Labels,
     evidence: Evidence,

@@ -30,8 +30,10 @@ COMPONENTS: Final[dict[str, tuple[str, float]]] = {
     "cDC": (k.CDC, 0.012),
     "pDC": (k.PDC, 0.004),
     "AS-DC": (k.ASDC, 0.0003),
-    "B naive": (k.B_NAIVE, 0.055),
-    "B transitional": (k.B_TRANSITIONAL, 0.004),
+    "B naive": (k.B_NAIVE, 0.03),
+    # The prior of naive cells: the two are states of one continuum, told by the likelihood alone.
+    # With their share of blood as prior nearly no transitional cell of 2,000 UMI would be called.
+    "B transitional": (k.B_TRANSITIONAL, 0.03),
     "B memory": (k.B_MEMORY, 0.025),
     "B atypical": (k.B_ATYPICAL, 0.002),
     "Plasmablast": (k.PLASMABLAST, 0.001),
@@ -58,6 +60,9 @@ DOUBLET_PAIRS: Final = (
     ("pDC", "Monocyte CD14"),
     ("pDC", "B naive"),
     ("pDC", "B memory"),
+    ("Plasma", "T CD4"),
+    ("Plasma", "NK"),
+    ("Plasma", "Monocyte CD14"),
 )
 DOUBLET_RATE: Final = 0.05
 

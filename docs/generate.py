@@ -22,6 +22,7 @@ MODULES = {
     "pl": "Plots",
     "genesets": "Gene sets",
     "datasets": "Simulated cohorts",
+    "_errors": "Errors",
 }
 TABLES = {
     "donors": (),  # covariates and readouts depend on the call: the texts are the list

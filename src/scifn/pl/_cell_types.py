@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scifn.pl import _style
-from scifn.pl._source import cell_table, reference_of
+from scifn.pl._source import cell_table, reference_of, untold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def cell_types(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     table = (
         cells.groupby(["cell_type", "condition"], observed=True).size().rename("n_cells")
     ).reset_index()
-    return draw(table, ax=ax, reference=reference_of(adata))
+    return draw(table, ax=ax, reference=reference_of(adata), not_measurable=untold(adata))
 
 
 def draw(
@@ -62,6 +62,8 @@ def draw(
     not_measurable: tuple[str, ...] = (),
 ) -> Axes:
     """Draw ``cell_type, condition, n_cells``; types of ``not_measurable`` get a word."""
+    # cells that the user's own labels placed there are shown all the same
+    not_measurable = tuple(set(not_measurable) - set(table["cell_type"].astype(str)))
     types = _style.type_order([*table["cell_type"], *not_measurable])
     conditions = _style.condition_order(table["condition"], reference)
     looks = _style.condition_looks(conditions)
@@ -70,7 +72,7 @@ def draw(
         for t, c, n in zip(table["cell_type"], table["condition"], table["n_cells"], strict=True)
     }
     with _style.style():
-        row = max(0.3, 0.165 * max(len(conditions), 1) + 0.06)
+        row = max(0.26, 0.15 * max(len(conditions), 1) + 0.1)
         axes = _style.new_axes(ax, width=6.4, height=0.9 + row * max(len(types), 1))
         if not types:
             return _style.empty(axes, "No cells")
@@ -100,7 +102,7 @@ def draw(
 
 def _row(axes: Axes, position: int, points: list[tuple[float, str, str]]) -> None:
     """One type: a dot a condition, its count beside it; zero is written, not drawn."""
-    offsets = _dodge(len(points), width=0.62)
+    offsets = _dodge(len(points), width=0.2 * len(points) if len(points) < 4 else 0.7)
     for (n, color, marker), offset in zip(points, offsets, strict=True):
         y = position + offset
         if n > 0:

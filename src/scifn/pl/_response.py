@@ -91,7 +91,7 @@ def draw(
         axes.set_xlim(-0.6, len(lineages) - 0.4)
         axes.set_xticks(range(len(lineages)), lineages)
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("Type I interferon response")
+        axes.set_ylabel("Type I interferon response\n(excess over the reference)")
         if len(conditions) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
                         handletextpad=0.2, columnspacing=1.4)  # fmt: skip

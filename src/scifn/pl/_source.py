@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
@@ -13,6 +13,11 @@ from scifn._errors import MissingKeyError
 if TYPE_CHECKING:
     from anndata import AnnData
 
+#: Types that a call is made for in blood, where the features allow.
+OF_BLOOD: Final = (
+    k.PDC, k.ASDC, k.CDC, k.MONOCYTE, k.T_NK, k.B_TRANSITIONAL, k.B_NAIVE, k.B_MEMORY,
+    k.B_ATYPICAL, k.PLASMABLAST, k.PLASMA, k.HSPC, k.BASO_MAST,
+)  # fmt: skip
 _RESPONSE_PREFIX = "response_type1:"
 
 
@@ -35,7 +40,18 @@ def parameter(adata: AnnData, name: str) -> str | None:
 
 def reference_of(adata: AnnData) -> str | None:
     """The condition that others are compared with, where a step was told."""
-    return parameter(adata, "reference")
+    # "reference" of the cell steps is a table of values; the word is under another name there
+    return parameter(adata, "reference") or parameter(adata, "reference_value")
+
+
+def untold(adata: AnnData) -> tuple[str, ...]:
+    """Cell types of blood that these features could not tell, as the identity step found."""
+    record = adata.uns.get(k.UNS, {}).get("annotate", {})
+    measurable = record.get("measurable") if isinstance(record, Mapping) else None
+    if measurable is None:
+        return ()
+    told = {str(name) for name in measurable}
+    return tuple(name for name in OF_BLOOD if name not in told)
 
 
 def cell_table(adata: AnnData, *, needs: str = k.CELL_TYPE) -> pd.DataFrame:

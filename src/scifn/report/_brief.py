@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,8 +95,10 @@ def _evidence(m: Material) -> str:
         return ""
     strong, weak = (int(m.evidence[name].sum()) for name in ("strong", "weak"))
     if not measurable(m):
+        reason = str(m.record("production").get("reason", "")).rstrip(".")
+        because = f" ({reason})" if reason else ""
         return (
-            "IFNA transcript evidence: not measurable in this file. "
+            f"IFNA transcript evidence: not measurable in this file{because}. "
             "That is not evidence of absence."
         )
     sentence = pdc_statement(m)
@@ -126,7 +129,23 @@ def pdc_statement(m: Material) -> str:
 
 
 def _response(m: Material) -> str:
-    if not m.has_response or m.cells is None:
+    """The donors' difference where donors were compared, else medians over cells."""
+    if not m.has_response:
+        return ""
+    words = RESPONSE[0].upper() + RESPONSE[1:]
+    if m.imbalance is not None:
+        rows = m.imbalance[m.imbalance["readout"].str.startswith("response_type1:")]
+        rows = rows[np.isfinite(rows["effect"].to_numpy(dtype=float))]
+        several = m.imbalance["group"].nunique() > 1
+        if len(rows):
+            said = [_one_effect(row, several=several) for _, row in rows.iterrows()]
+            text = "; ".join(said).replace("Type I response, ", "")
+            return f"{words}, difference of the donors’ means: {text}."
+    return f"{words}, median over cells: {_medians(m)}."
+
+
+def _medians(m: Material) -> str:
+    if m.cells is None:
         return ""
     conditions = condition_order(m.cells["condition"], m.reference)
     parts = []
@@ -140,10 +159,7 @@ def _response(m: Material) -> str:
         ]
         if shown:
             parts.append(f"{lineage} {' v '.join(shown)}")
-    if not parts:
-        return ""
-    words = RESPONSE[0].upper() + RESPONSE[1:]
-    return f"{words}, median over cells: {'; '.join(parts)}."
+    return "; ".join(parts)
 
 
 def _imbalance(m: Material) -> str:
@@ -185,7 +201,7 @@ def _one_effect(row: pd.Series, *, several: bool) -> str:
 
 def not_told(m: Material) -> list[str]:
     """What could not be told from this file, and why."""
-    said = [*_sets(m), *_tables(m), *_left_out(m), *_statuses(m)]
+    said = [*_sets(m), *_steps(m), *_tables(m), *_left_out(m), *_statuses(m)]
     said.append(
         "Secretion of interferon, suppression by Breg-like cells, absolute cell numbers and the "
         "source of a patient’s interferon: never, from transcripts alone."
@@ -208,6 +224,16 @@ def _sets(m: Material) -> list[str]:
     return said
 
 
+def _steps(m: Material) -> list[str]:
+    """Limits that the steps on cells noted themselves."""
+    lines = [
+        line.strip().rstrip(".")
+        for step in ("annotate", "production", "response", "capacity")
+        for line in str(m.record(step).get("notes", "")).split("\n")
+    ]
+    return [f"{line[0].upper()}{line[1:]}." for line in dict.fromkeys(lines) if line]
+
+
 def _tables(m: Material) -> list[str]:
     heads = {
         "cells": "Cell types", "evidence": "Evidence", "donors": "Donor table",
@@ -217,14 +243,25 @@ def _tables(m: Material) -> list[str]:
 
 
 def _left_out(m: Material) -> list[str]:
-    """What the donor table left out; each note of a donor once, with the number of donors."""
+    """What the donor table left out; notes of one kind once, with the number of donors."""
     if m.donors is None:
         return []
-    record = m.store.get(f"{k.DONORS}_parameters", {})
-    said = [f"{line}." for line in str(record.get("notes", "")).split("\n") if line]
-    noted = m.donors[m.donors["note"].astype(str) != ""]
-    by = noted.groupby(noted["note"].astype(str), sort=False)["donor"].nunique()
-    return said + [f"{f.plural(n, 'donor')}: {note}." for note, n in by.items()]
+    lines = str(m.record(f"{k.DONORS}_parameters").get("notes", "")).split("\n")
+    said = [f"{line}." for line in lines if line]
+    kinds: dict[str, list[float]] = {}
+    for note in m.donors["note"].astype(str):
+        for part in filter(None, note.split("; ")):
+            found = re.match(r"([\d,]+) (.*)", part)
+            number = float(found[1].replace(",", "")) if found else np.nan
+            kinds.setdefault(found[2] if found else part, []).append(number)
+    for kind, numbers in kinds.items():
+        who = f.plural(len(numbers), "donor")
+        low, high = f.count(min(numbers)), f.count(max(numbers))
+        if low == f.MISSING:
+            said.append(f"{who}: {kind}.")
+        else:
+            said.append(f"{who} with {low if low == high else f'{low} to {high}'} {kind}.")
+    return said
 
 
 def _statuses(m: Material) -> list[str]:
@@ -237,6 +274,6 @@ def _statuses(m: Material) -> list[str]:
         names = [label(str(name)) for name in dict.fromkeys(rows["readout"])]
         if len(names) > 4:
             names = [*names[:3], f"{len(names) - 3} others"]
-        reason = f.words(status) + (f" ({note})" if note else "")
+        reason = str(note) or f.words(status)
         said.append(f"No p-value for {f.listed(names)}: {reason}.")
     return said

@@ -87,10 +87,10 @@ def interval(low: Any, high: Any, show: Any = effect) -> str:
 def words(value: Any) -> str:
     """A status or category in words.
 
-    >>> words("not_measurable"), words("")
-    ('not measurable', '–')
+    >>> words("not_measurable"), words("low_b_cells"), words("")
+    ('not measurable', 'low B cells', '–')
     """
-    return str(value).replace("_", " ").strip() or MISSING
+    return str(value).replace("_b_", "_B_").replace("_", " ").strip() or MISSING
 
 
 def listed(names: list[str], last: str = "and") -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from scifn import _keys as k
 from scifn import get
 from scifn._errors import MissingKeyError
-from scifn.pl._source import cell_table, parameter, reference_of
+from scifn.pl._source import cell_table, parameter, reference_of, untold
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,11 +42,16 @@ class Material:
     bounds: pd.DataFrame | None
     strata: pd.DataFrame | None
     absent: Mapping[str, str]
+    untold: tuple[str, ...]
 
     @property
     def input(self) -> Mapping[str, Any]:
         """The record of how the matrix was read; empty where nothing was read."""
-        record = self.store.get(k.INPUT, {})
+        return self.record(k.INPUT)
+
+    def record(self, step: str) -> Mapping[str, Any]:
+        """What a step stored about itself; empty where it was not run."""
+        record = self.store.get(step, {})
         return record if isinstance(record, Mapping) else {}
 
     @property
@@ -89,6 +94,7 @@ def gather(adata: AnnData) -> Material:
         bounds=have("bounds", get.bounds),
         strata=have("strata", get.strata),
         absent=absent,
+        untold=untold(adata),
     )
 
 

@@ -68,24 +68,28 @@ def file(m: Material) -> Section:
     return Section("file", "What was in the file, and what could be measured", blocks)
 
 
-def _coverage_table(table: pd.DataFrame) -> Table:
+def _coverage_table(table: pd.DataFrame) -> Block:
+    """Sets of which genes are missing; that the others are whole is said in the caption."""
+    part = table[table["n_found"] < table["n_genes"]]
+    whole = len(table) - len(part)
+    if part.empty:
+        return Text(f"Every gene of all {f.plural(whole, 'set')} is among the features.")
     rows = []
-    for _, row in table.iterrows():
+    for _, row in part.iterrows():
         missing = [
             name for name in str(row["missing"]).replace(";", ",").split(",") if name.strip()
         ]
         names = ", ".join(name.strip() for name in missing[:12])
         more = f" and {len(missing) - 12} more" if len(missing) > 12 else ""
-        rows.append(
-            [
-                str(row["set"]),
-                f"{f.count(row['n_found'])} of {f.count(row['n_genes'])}",
-                f.words(row["status"]),
-                (names + more) or f.MISSING,
-            ]
-        )
-    return Table("Coverage of the gene sets.", ["Set", "Found", "Status", "Missing"], rows,
-                 frozenset({0, 2, 3}))  # fmt: skip
+        found = f"{f.count(row['n_found'])} of {f.count(row['n_genes'])}"
+        rows.append([str(row["set"]), found, f.words(row["status"]), names + more])
+    others = f" The other {f.plural(whole, 'set')} are whole." if whole else ""
+    return Table(
+        f"Gene sets of which genes are missing.{others}",
+        ["Set", "Found", "Status", "Missing genes"],
+        rows,
+        frozenset({0, 2, 3}),
+    )
 
 
 def cells(m: Material) -> Section:
@@ -99,8 +103,13 @@ def cells(m: Material) -> Section:
     conditions = condition_order(table["condition"], m.reference)
     wide = table.pivot_table(index="cell_type", columns="condition", values="n_cells", fill_value=0)
     totals = wide.sum()
+    untold = [name for name in m.untold if name not in wide.index]
     rows = []
-    for name in type_order(wide.index):
+    for name in type_order([*wide.index, *untold]):
+        if name in untold:
+            told = ["not measurable"] + [f.MISSING] * (2 * max(len(conditions), 1) - 1)
+            rows.append([name, k.LINEAGE_OF[name], *told])
+            continue
         row = [name, k.LINEAGE_OF.get(name, "Other")]
         for c in conditions or [""]:
             row += [f.count(wide.loc[name, c]), f.percent(wide.loc[name, c] / totals[c])]
@@ -113,6 +122,7 @@ def cells(m: Material) -> Section:
             _cell_types.draw,
             table,
             reference=m.reference,
+            not_measurable=m.untold,
             caption="Cells of each type by condition. Counts of cells describe the file; groups "
             "are compared on donors only.",
             alt="Dots of cell counts by type and condition; the table below holds the numbers.",

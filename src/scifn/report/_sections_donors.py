@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _COUNTS = (
     ("n_cells", "cells"),
-    ("n_total", "in denominator"),
+    ("n_total", "counted"),
     ("n_pdc", "pDC"),
     ("n_asdc", "AS-DC"),
     ("n_b", "B"),
@@ -97,7 +97,9 @@ def _counts(table: pd.DataFrame) -> Table:
         row += [f.count(table[column].iloc[i]) for column, _ in shown]
         row.append(notes[i])
     heads = [*names, *(head for _, head in shown), "status"]
-    return Table("Cells of each donor. A dash is not measurable, which is not zero.",
+    return Table("Cells of each donor; “counted” are those that fractions are of (no platelets, "
+                 "erythrocytes, doublets or unassigned). A dash is not measurable, which is not "
+                 "zero.",
                  [_upper(h) for h in heads], rows,
                  frozenset({*range(len(names)), len(heads) - 1}))  # fmt: skip
 

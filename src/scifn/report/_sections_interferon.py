@@ -69,7 +69,9 @@ def _evidence(m: Material, table: pd.DataFrame) -> list[Block]:
     heads = ["Cell type", *(f.words(e) for e in k.EVIDENCES), *(f"{n} UMI" for _, n in ligands)]
     positive = [name for name in type_order(by.index) if by.loc[name, "strong"] > 0]
     said = w.filled_source(positive) if measurable(m) else w.SOURCE.replace("..", "not measurable")
+    reason = [] if measurable(m) else [Note(text) for text in [_why(m, "production")] if text]
     return [
+        *reason,
         Table("Cells by strength of IFNA transcript evidence, and UMIs of each ligand. A dash is "
               "not measurable, which is not zero.", heads, rows),
         Note(said[0].upper() + said[1:] + "."),
@@ -128,9 +130,11 @@ def _capacity(m: Material) -> list[Block]:
         for _, r in shown.iterrows()
     ]  # fmt: skip
     heads = ["Cell type", "Condition", "Cells", *(_MODULES[name] for name in modules)]
+    against = f", held against {held}" if (held := m.record("capacity").get("against")) else ""
     return [
-        Table("Capacity: expression of pathway components, mean over cells; in parentheses what "
-              "the response does not explain. Groups of fewer than 10 cells are left out.",
+        Table(f"Capacity: expression of pathway components, mean over cells{against}; in "
+              "parentheses what the response does not explain. Groups of fewer than 10 cells are "
+              "left out.",
               heads, rows, frozenset({0, 1})),
         Note("Expression of pathway components, not pathway activity."),
     ]  # fmt: skip
@@ -139,6 +143,12 @@ def _capacity(m: Material) -> list[Block]:
 def _with_residual(row: pd.Series, name: str) -> str:
     adjusted = row.get(f"{name}_resid", np.nan)
     return f"{f.effect(row[name])} ({f.effect(adjusted)})"
+
+
+def _why(m: Material, step: str) -> str:
+    """The reason that a step gave for what it could not measure."""
+    reason = str(m.record(step).get("reason", "")).strip()
+    return f"{reason[0].upper()}{reason[1:].rstrip('.')}." if reason else ""
 
 
 def response(m: Material) -> Section:
@@ -150,7 +160,8 @@ def response(m: Material) -> Section:
         )
         return Section("response", title, [Absent(text)])
     if not m.has_response:
-        return Section("response", title, [Note("The response was not measurable in any cell.")])
+        said = "The response was not measurable in any cell."
+        return Section("response", title, [Note(f"{said} {_why(m, 'response')}".strip())])
     donors = None if m.donors is None else responses_of(m.donors)
     conditions = condition_order(m.cells["condition"], m.reference)
     called = ~m.cells["cell_type"].isin([k.DOUBLET, k.UNASSIGNED])
@@ -168,13 +179,16 @@ def response(m: Material) -> Section:
     heads = ["Cell type"]
     for c in conditions or [""]:
         heads += [f"{c} cells".strip(), "median"]
+    means = m.record("response").get("meaning")
+    meaning = f": {means}" if means else ""
     blocks: list[Block] = [
         figure(
             _response.draw,
             m.cells,
             donors=donors,
             reference=m.reference,
-            caption="Type I response. Boxes: cells (middle half; whiskers 5th to 95th percentile). "
+            caption=f"Type I response{meaning}. Boxes: cells (middle half; whiskers 5th to 95th "
+            "percentile). "
             "Points: donors, the unit of every comparison.",
             alt="Boxes of the response by lineage and condition; the table holds the medians.",
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build", "generated/*.inc.md"]
+smartquotes = False
 html_theme = "furo"
 html_title = f"scifn {release}"
 html_static_path = ["_static"]
@@ -35,7 +37,6 @@ myst_heading_anchors = 3
 autosummary_generate = True
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_rtype = False
@@ -44,3 +45,14 @@ napoleon_custom_sections = [("Sets the following fields", "params_style")]
 
 # The pages that state facts of the package are written anew at every build, so they cannot age.
 generate.everything(Path(__file__).parent / "generated")
+
+
+def plain_fields(*event: object) -> None:
+    """Names of fields stand in backticks for readers of the source; napoleon sets them in bold."""
+    lines = event[-1]
+    lines[:] = [re.sub(r"^``(.+)``( : .+)$", r"\1\2", line) for line in lines]
+
+
+def setup(app: object) -> None:
+    """Before napoleon, whose priority is 500."""
+    app.connect("autodoc-process-docstring", plain_fields, priority=400)

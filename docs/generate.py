@@ -22,7 +22,6 @@ MODULES = {
     "pl": "Plots",
     "genesets": "Gene sets",
     "datasets": "Simulated cohorts",
-    "_errors": "Errors",
 }
 TABLES = {
     "donors": (),  # covariates and readouts depend on the call: the texts are the list
@@ -43,6 +42,7 @@ def everything(folder: Path) -> None:
         "types.inc.md": types(),
         "tables.inc.md": tables(),
         "genesets.inc.md": gene_sets(),
+        "errors.rst": "Errors\n======\n\n.. automodule:: scifn._errors\n   :members:\n",
         "top.rst": api("scifn", "The whole job", ["run", "report"]),
         **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},
     }.items():

@@ -24,7 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 exclude_patterns = ["_build", "generated/*.inc.md"]
-smartquotes = False
+smartquotes_action = "D"  # dashes, no quotes: names are printed as they are
 html_theme = "furo"
 html_title = f"scifn {release}"
 html_static_path = ["_static"]

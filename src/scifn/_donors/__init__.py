@@ -6,6 +6,7 @@ that no one can take cells for independent observations by accident.
 
 from __future__ import annotations
 
+from scifn._donors._bounds import bounds
 from scifn._donors._labels import MISSING, Labels, read_labels
 from scifn._donors._pseudobulk import pseudobulk
 from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
@@ -19,6 +20,7 @@ __all__ = [
     "MISSING",
     "DonorTable",
     "Labels",
+    "bounds",
     "collapse_visits",
     "donor_table",
     "pseudobulk",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from scifn.report._material import Material
 
+STEPS = {"donors": "donor table", "imbalance": "group comparison", "stratify": "strata of donors"}
 #: Statuses of coverage with which a set is used.
 USABLE = ("ok", "partial")
 #: Set, and what cannot be told without it; in the order in which they matter here.
@@ -231,6 +232,11 @@ def _steps(m: Material) -> list[str]:
         for step in ("annotate", "production", "response", "capacity")
         for line in str(m.record(step).get("notes", "")).split("\n")
     ]
+    # a step that was not done says why; that of production is among its notes already
+    for step, outcome in m.record("steps").items():
+        status, _, reason = str(outcome).partition(": ")
+        if status != "done" and step not in ("annotate", "production", "response", "capacity"):
+            lines.append(f"{STEPS.get(step, step)}: {(reason or f.words(status)).rstrip('.')}")
     return [f"{line[0].upper()}{line[1:]}." for line in dict.fromkeys(lines) if line]
 
 

@@ -103,6 +103,9 @@ def donors(
     ``.uns["scifn"]["pseudobulk"]`` : :class:`pandas.DataFrame`
         UMI of the panel genes summed per donor, condition, visit and cell type, where there is a
         matrix with counts.
+    ``.uns["scifn"]["bounds"]`` : :class:`pandas.DataFrame`
+        IFNA transcript evidence per donor and cell type with upper bounds, after
+        :func:`scifn.tl.production`.
     ``.uns["scifn"]["donors_parameters"]`` : :class:`dict`
         How they were made, and what was left out.
 
@@ -124,7 +127,7 @@ def donors(
     [['7', 1000, 3.0]]
     """
     check_object(adata)
-    _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK), overwrite=overwrite)
+    _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK, k.BOUNDS), overwrite=overwrite)
     view = None
     if has_matrix(adata):
         # Names of the other species resolve to nothing; which one it is, is known after reading.
@@ -190,6 +193,9 @@ def _apply(
     slot.pop(k.PSEUDOBULK, None)
     if sums is not None:
         slot[k.PSEUDOBULK] = sums
+    slot.pop(k.BOUNDS, None)
+    if k.IFNA_EVIDENCE in adata.obs:
+        slot[k.BOUNDS] = _donors.bounds(adata.obs, found.rows, found.types, found.table)
     slot[_RECORD] = {
         "donor": donor,
         "condition": condition,

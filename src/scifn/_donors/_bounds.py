@@ -1,0 +1,84 @@
+"""How many cells of each type carry IFNA transcripts, and what seeing none still allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scifn import _keys as k
+from scifn._donors._labels import IntArray
+from scifn._stats.bounds import upper_bound
+
+LIGAND = "IFNA"
+ZERO = (
+    "IFNA transcript evidence: none. Zero does not exclude secretion; with n={n} {kind} the 95 % "
+    "upper bound on detectable producers is {bound}"
+)
+SOME = (
+    "IFNA transcript evidence: {weak} weak, {strong} strong of n={n} {kind}; 95 % upper bound on "
+    "detectable producers {bound}"
+)
+UNTOLD = "IFNA transcripts are not measurable in these {kind}; this is not 0"
+
+
+def bounds(obs: pd.DataFrame, rows: IntArray, types: IntArray, table: pd.DataFrame) -> pd.DataFrame:
+    """A row a donor (and condition) and cell type, and pooled rows a condition and cell type.
+
+    Parameters
+    ----------
+    obs
+        With the evidence labels of the cells.
+    rows, types
+        Row of the donor table and type of each cell, of :class:`DonorTable`.
+    table
+        The donor table.
+
+    Returns
+    -------
+    Columns of :data:`scifn._keys.BOUNDS_COLUMNS`. ``n_cells`` are those that could be tested,
+    ``rate`` the share of weak and strong ones, ``upper95`` its one-sided Clopper-Pearson bound
+    (all NaN where nothing could be tested). Pooled rows are descriptive: cells are not donors.
+    """
+    used = rows >= 0
+    cells = pd.DataFrame(
+        {
+            "donor": table["donor"].to_numpy()[rows[used]],
+            "condition": table["condition"].to_numpy()[rows[used]],
+            "type": types[used],
+            "evidence": obs[k.IFNA_EVIDENCE].astype(str).to_numpy()[used],
+        }
+    )
+    each = _count(cells, ["donor", "condition", "type"]).assign(pooled=False)
+    pooled = _count(cells, ["condition", "type"]).assign(pooled=True, donor="")
+    out = pd.concat([pooled, each], ignore_index=True)
+    out["cell_type"] = np.array(k.CELL_TYPES, dtype=object)[out["type"]]
+    out["ligand"] = LIGAND
+    positive = out["n_weak"] + out["n_strong"]
+    tested = out["n_cells"].to_numpy(dtype=np.float64)
+    out["rate"] = np.divide(positive, tested, out=np.full(len(out), np.nan), where=tested > 0)
+    out["upper95"] = upper_bound(positive.to_numpy(dtype=np.float64), tested)
+    for name in ("n_weak", "n_strong"):
+        out[name] = out[name].where(tested > 0)
+    out["statement"] = [_statement(row) for row in out.to_dict("records")]
+    return out[list(k.BOUNDS_COLUMNS)]
+
+
+def _count(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    flags = cells.assign(
+        n_weak=cells["evidence"] == "weak",
+        n_strong=cells["evidence"] == "strong",
+        n_cells=cells["evidence"] != "not_measurable",
+    )
+    sums = flags.groupby(by, sort=True)[["n_cells", "n_weak", "n_strong"]].sum()
+    return sums.astype(np.float64).reset_index()
+
+
+def _statement(row: dict[str, object]) -> str:
+    kind, n = str(row["cell_type"]), float(str(row["n_cells"]))
+    if n == 0:
+        return UNTOLD.format(kind=kind)
+    bound = f"{100 * float(str(row['upper95'])):.2g} %"
+    weak, strong = int(float(str(row["n_weak"]))), int(float(str(row["n_strong"])))
+    if weak + strong == 0:
+        return ZERO.format(n=int(n), kind=kind, bound=bound)
+    return SOME.format(weak=weak, strong=strong, n=int(n), kind=kind, bound=bound)

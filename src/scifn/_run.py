@@ -1,0 +1,233 @@
+"""Every step that the data support, from one pass over the matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scifn import _keys as k
+from scifn import _slots, _view
+from scifn._cells import annotate as identity
+from scifn._cells import capacity as capacity_
+from scifn._cells import production as production_
+from scifn._cells import response as response_
+from scifn._donors import MISSING
+from scifn._errors import DesignError, ScaleError
+from scifn.genesets import _sets
+from scifn.tl import _annotate, _capacity, _donors, _imbalance, _production, _response, _stratify
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+STATUS = "steps"
+
+
+def run(
+    adata: AnnData,
+    *,
+    donor: str,
+    condition: str,
+    reference: str,
+    sample: str | None = None,
+    visit: str | None = None,
+    labels: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    clusters: str | None = None,
+    protein: str | AnnData | None = None,
+    doublets: str | None = None,
+    ambient: AnnData | pd.Series | str | None = None,
+    contamination: str | float | None = None,
+    bulk: bool = False,
+    model: Mapping[str, Any] | str | Path | None = None,
+    cell_type: str = k.CELL_TYPE,
+    covariates: str | Sequence[str] = (),
+    measurements: Mapping[str, Mapping[str, float] | None] | None = None,
+    cells_per_ul: str | None = None,
+    missing: Sequence[str] = MISSING,
+    contrasts: str | Sequence[str] | None = None,
+    block: str | None = None,
+    paired: str | None = None,
+    n_permutations: int = 10_000,
+    signature: str = "ifngs4_like",
+    min_controls: int = 5,
+    rng: int | np.random.Generator = 0,
+    overwrite: bool = False,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: str | None = None,
+) -> None:
+    """Do every step that the data support, reading the matrix once.
+
+    Identity, evidence of production, capacity, response, donor table, comparison of conditions
+    and strata. What the data cannot tell is said with its reason and never a number. ``adata`` is
+    left as it was when anything fails.
+
+    Parameters
+    ----------
+    adata
+        Annotated data: in memory, backed, or dask-backed.
+    donor, condition, reference
+        Columns of obs with donor and condition, and the condition that others are compared with.
+    sample
+        Column of obs with the sample (10x lane); the background of a sample is its own. None
+        takes a donor in a condition for a sample.
+    labels, mapping, clusters, protein, doublets
+        As :func:`scifn.tl.annotate` takes them.
+    ambient, contamination, bulk
+        As :func:`scifn.tl.production` takes them.
+    model
+        As :func:`scifn.tl.response` takes it.
+    visit, cell_type, covariates, measurements, cells_per_ul, missing
+        As :func:`scifn.tl.donors` takes them; ``covariates`` enter the comparison too.
+    contrasts, block, paired, n_permutations
+        As :func:`scifn.tl.imbalance` takes them.
+    signature, min_controls
+        As :func:`scifn.tl.stratify` takes them.
+    rng
+        Seed or Generator of the permutations.
+    overwrite
+        Replace output of an earlier call; if False, output in the way is an error.
+    layer, gene_symbols, species
+        As :func:`scifn.pp.check` takes them.
+
+    Raises
+    ------
+    scifn._errors.ScifnError
+        The matrix, a column or the design cannot be used; the message says what to do.
+
+    Notes
+    -----
+    Sets the following fields
+    -------------------------
+    Everything that the steps set, and ``.uns["scifn"]["steps"]`` : :class:`dict`
+        For each step "done", or why it was not.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=4, n_controls=4, cells_per_donor=300, rng=1)
+    >>> scifn.run(adata, donor="donor", condition="condition", reference="control")
+    >>> adata.uns["scifn"]["steps"]["imbalance"]
+    'done'
+    """
+    _view.check_object(adata)
+    for name, argument in ((donor, "donor"), (condition, "condition")):
+        _slots.column(adata, name, argument)
+    _guard(adata, overwrite)
+    view = _view.read(
+        adata, _genes(), layer=layer, gene_symbols=gene_symbols, species=species
+    )
+    scratch = _scratch(adata)
+    steps: dict[str, str] = {}
+    _annotate._apply(
+        scratch, view, sample=sample, labels=labels, mapping=mapping, clusters=clusters,
+        **({} if protein is None else {"protein": protein}), doublets=doublets,
+    )  # fmt: skip
+    steps["annotate"] = "done"
+    lanes = sample if sample is not None else _lanes(scratch, donor, condition)
+    try:
+        _production._apply(
+            scratch, view, sample=lanes, ambient=ambient, contamination=contamination, bulk=bulk
+        )
+        steps["production"] = _told(scratch.uns[k.UNS]["production"])
+    except ScaleError as error:
+        steps["production"] = f"not_measurable: {error}"
+    for step, part in (("capacity", _capacity), ("response", _response)):
+        part._apply(scratch, view, condition=condition, reference=reference, model=model)  # type: ignore[attr-defined]
+        steps[step] = "done"
+    _donors._apply(
+        scratch, view, donor=donor, condition=condition, visit=visit, cell_type=cell_type,
+        mapping=mapping if cell_type != k.CELL_TYPE else None, covariates=_with(covariates, block, paired),
+        measurements=measurements, cells_per_ul=cells_per_ul, missing=missing,
+    )  # fmt: skip
+    steps["donors"] = "done"
+    _imbalance._apply(
+        scratch, reference=reference, contrasts=contrasts, covariates=covariates, block=block,
+        paired=paired, n_permutations=n_permutations, rng=rng,
+    )  # fmt: skip
+    steps["imbalance"] = "done"
+    steps["stratify"] = _strata(scratch, reference, signature, min_controls)
+    _slots.store(scratch)[STATUS] = steps
+    _commit(adata, scratch, lanes if sample is None else None)
+
+
+def _genes() -> list[str]:
+    """Panel of all steps in both species; the resolver takes those of the species found."""
+    genes = {*_sets.panel("human"), *_sets.panel("mouse")}
+    for part in (identity, production_, capacity_, response_):
+        genes |= {*part.panel_genes("human"), *part.panel_genes("mouse")}
+    return sorted(genes)
+
+
+def _guard(adata: AnnData, overwrite: bool) -> None:
+    ours = [name for name in adata.obs if str(name).startswith(k.PREFIX)]
+    arrays = [name for name in adata.obsm if str(name).startswith(k.PREFIX)]
+    tables = [k.UNS] if k.UNS in adata.uns else []
+    _slots.guard(adata, obs=ours, obsm=arrays, overwrite=overwrite)
+    if tables and not overwrite:
+        _slots.guard(adata, tables=list(adata.uns[k.UNS])[:3], overwrite=False)
+
+
+def _scratch(adata: AnnData) -> AnnData:
+    """The cells of ``adata`` without a matrix: steps write here until all have succeeded."""
+    import anndata as ad
+
+    theirs = [name for name in adata.obs if not str(name).startswith(k.PREFIX)]
+    scratch = ad.AnnData(obs=adata.obs[theirs].copy())
+    for name in adata.obsm:
+        if not str(name).startswith(k.PREFIX):
+            scratch.obsm[name] = adata.obsm[name]
+    return scratch
+
+
+def _lanes(scratch: AnnData, donor: str, condition: str) -> str:
+    """A sample column where the user named none: one background a donor in a condition."""
+    name = f"{k.PREFIX}sample"
+    scratch.obs[name] = (
+        scratch.obs[donor].astype(str) + " / " + scratch.obs[condition].astype(str)
+    )
+    return name
+
+
+def _told(record: Mapping[str, Any]) -> str:
+    if record["status"] == "ok":
+        return "done"
+    return f"not_measurable: {record['reason'] or record['notes']}"
+
+
+def _with(covariates: str | Sequence[str], *more: str | None) -> list[str]:
+    """Columns that the donor table must carry: covariates, block and pairs."""
+    names = [covariates] if isinstance(covariates, str) else [*covariates]
+    return list(dict.fromkeys([*names, *(name for name in more if name is not None)]))
+
+
+def _strata(scratch: AnnData, reference: str, signature: str, min_controls: int) -> str:
+    if k.PSEUDOBULK not in scratch.uns[k.UNS]:
+        return "not_measurable: no counts, so no pseudobulk"
+    try:
+        _stratify._apply(
+            scratch, reference=reference, condition=None, signature=signature,
+            min_controls=min_controls, bulk=False,
+        )  # fmt: skip
+    except DesignError as error:
+        return f"not_computable: {error}"
+    return "done"
+
+
+def _commit(adata: AnnData, scratch: AnnData, drop: str | None) -> None:
+    """Put everything into the user's object at once."""
+    for name in [name for name in adata.obs if str(name).startswith(k.PREFIX)]:
+        del adata.obs[name]
+    for name in [name for name in adata.obsm if str(name).startswith(k.PREFIX)]:
+        del adata.obsm[name]
+    for name in scratch.obs:
+        if str(name).startswith(k.PREFIX) and name != drop:
+            adata.obs[name] = scratch.obs[name].values
+    for name in scratch.obsm:
+        if str(name).startswith(k.PREFIX):
+            adata.obsm[name] = scratch.obsm[name]
+    adata.uns[k.UNS] = scratch.uns[k.UNS]

@@ -1,0 +1,7 @@
+"""Results as tidy tables; nothing here writes."""
+
+from __future__ import annotations
+
+from scifn.get._tables import bounds, cells, coverage, donors, imbalance, pseudobulk, strata
+
+__all__ = ["bounds", "cells", "coverage", "donors", "imbalance", "pseudobulk", "strata"]

@@ -1,0 +1,227 @@
+"""One function a table: a copy of what a step stored, with a fresh index."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scifn import _keys as k
+from scifn import _slots
+from scifn._errors import MissingKeyError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from anndata import AnnData
+
+
+def cells(adata: AnnData) -> pd.DataFrame:
+    """Every column that scifn wrote of each cell, and the columns of ``scifn_capacity``.
+
+    Parameters
+    ----------
+    adata
+        After any of the steps that score cells.
+
+    Returns
+    -------
+    A row a cell, indexed by obs_names.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If no step has scored cells.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.get.cells(adata).columns[0]
+    'scifn_cell_type'
+    """
+    mine = [name for name in adata.obs if str(name).startswith(k.PREFIX)]
+    if not mine:
+        msg = "obs holds no column of scifn: call scifn.tl.annotate(adata) (or scifn.run) first."
+        raise MissingKeyError(msg)
+    table: pd.DataFrame = adata.obs[mine].copy()
+    if k.CAPACITY in adata.obsm:
+        extra = adata.obsm[k.CAPACITY]
+        table = table.join(extra.add_prefix(f"{k.CAPACITY}_"))
+    return table
+
+
+def donors(adata: AnnData) -> pd.DataFrame:
+    """Donor table: counts, log ratios with standard errors, response, status.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.donors`.
+
+    Returns
+    -------
+    A row a donor x condition x visit.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
+    >>> len(scifn.get.donors(adata))
+    2
+    """
+    return _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=, condition=)")
+
+
+def pseudobulk(adata: AnnData) -> pd.DataFrame:
+    """UMI of the panel genes summed per donor, condition, visit and cell type.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.donors` on an object with counts.
+
+    Returns
+    -------
+    A row a donor x condition x visit x cell type, a column a gene.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
+    >>> "ISG15" in scifn.get.pseudobulk(adata)
+    True
+    """
+    call = "scifn.tl.donors(adata, donor=, condition=) on an object with counts"
+    return _slots.table(adata, k.PSEUDOBULK, call)
+
+
+def imbalance(adata: AnnData) -> pd.DataFrame:
+    """Comparison of conditions, donors as the unit.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.imbalance`.
+
+    Returns
+    -------
+    A row a readout x condition; see the columns in the documentation.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=4, n_controls=4, cells_per_donor=500, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
+    >>> scifn.tl.imbalance(adata, reference="control")
+    >>> scifn.get.imbalance(adata)["readout"][0]
+    'logit_pdc'
+    """
+    return _slots.table(adata, k.IMBALANCE, "scifn.tl.imbalance(adata, reference=)")
+
+
+def strata(adata: AnnData) -> pd.DataFrame:
+    """IFN-high and IFN-low donors; research stratification, not for clinical decisions.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.stratify`.
+
+    Returns
+    -------
+    A row a donor.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=5, n_controls=5, cells_per_donor=400, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
+    >>> scifn.tl.stratify(adata, reference="control")
+    >>> len(scifn.get.strata(adata))
+    10
+    """
+    return _slots.table(adata, k.STRATA_TABLE, "scifn.tl.stratify(adata, reference=)")
+
+
+def coverage(adata: AnnData) -> pd.DataFrame:
+    """How much of each gene set was measured.
+
+    Parameters
+    ----------
+    adata
+        After any of the steps that read expression.
+
+    Returns
+    -------
+    A row a set: set, reference, n_genes, n_found, missing, status.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.get.coverage(adata).columns[0]
+    'set'
+    """
+    return _slots.table(adata, k.COVERAGE, "scifn.tl.annotate(adata)")
+
+
+def bounds(adata: AnnData) -> pd.DataFrame:
+    """IFNA transcript evidence by donor and cell type, with 95 % upper bounds.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.production` and :func:`scifn.tl.donors`.
+
+    Returns
+    -------
+    A row a donor x cell type, and pooled rows (descriptive: cells are not donors).
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
+    >>> scifn.tl.annotate(adata)
+    >>> scifn.tl.production(adata, sample="donor")
+    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
+    >>> scifn.get.bounds(adata)["ligand"].unique().tolist()
+    ['IFNA']
+    """
+    call = "scifn.tl.production(adata), then scifn.tl.donors(adata, donor=, condition=)"
+    return _slots.table(adata, k.BOUNDS, call)

@@ -13,12 +13,12 @@ from scifn import _keys as k
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = tomllib.loads((ROOT / "docs" / "columns.toml").read_text(encoding="utf-8"))
-COVARIATES = ["batch", "sex", "age"]
+COVARIATES = ["age"]
 
 
 @pytest.fixture(scope="module")
 def done():
-    adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=300, rng=1)
+    adata = scifn.datasets.cohort(n_patients=3, n_controls=3, cells_per_donor=300, rng=1)
     before = set(adata.obs)
     scifn.run(
         adata, donor="donor", condition="condition", reference="control", covariates=COVARIATES

@@ -118,9 +118,7 @@ def run(
     for name, argument in ((donor, "donor"), (condition, "condition")):
         _slots.column(adata, name, argument)
     _guard(adata, overwrite)
-    view = _view.read(
-        adata, _genes(), layer=layer, gene_symbols=gene_symbols, species=species
-    )
+    view = _view.read(adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species)
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
     _annotate._apply(
@@ -155,11 +153,11 @@ def run(
     _commit(adata, scratch, lanes if sample is None else None)
 
 
-def _genes() -> list[str]:
-    """Panel of all steps in both species; the resolver takes those of the species found."""
-    genes = {*_sets.panel("human"), *_sets.panel("mouse")}
+def _genes(species: str) -> list[str]:
+    """Panel of all steps."""
+    genes = {*_sets.panel(species)}
     for part in (identity, production_, capacity_, response_):
-        genes |= {*part.panel_genes("human"), *part.panel_genes("mouse")}
+        genes |= {*part.panel_genes(species)}
     return sorted(genes)
 
 
@@ -187,9 +185,7 @@ def _scratch(adata: AnnData) -> AnnData:
 def _lanes(scratch: AnnData, donor: str, condition: str) -> str:
     """A sample column where the user named none: one background a donor in a condition."""
     name = f"{k.PREFIX}sample"
-    scratch.obs[name] = (
-        scratch.obs[donor].astype(str) + " / " + scratch.obs[condition].astype(str)
-    )
+    scratch.obs[name] = scratch.obs[donor].astype(str) + " / " + scratch.obs[condition].astype(str)
     return name
 
 

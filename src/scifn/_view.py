@@ -7,7 +7,7 @@ AnnData, and the decision with its reason travels in :attr:`PanelView.record`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ ENSEMBL_COLUMNS = (
     "gene_ids", "gene_id", "ensembl", "ensembl_id", "ensembl_ids", "ensembl_gene_id",
     "feature_id", "ENSEMBL",
 )  # fmt: skip
+SPECIES = ("human", "mouse")
 REMEDY = (
     "Give the raw UMI counts, for instance adata.layers['counts'] or adata.raw, and name the "
     "layer with layer=; scifn never uses scaled or corrected values."
@@ -119,7 +120,9 @@ class PanelView:
         """
         if not self.is_counts:
             record = self.record
-            msg = f"{purpose} needs UMI counts; {record['matrix']} holds {record['reason']}. {REMEDY}"
+            msg = (
+                f"{purpose} needs UMI counts; {record['matrix']} holds {record['reason']}. {REMEDY}"
+            )
             raise ScaleError(msg)
 
 
@@ -168,7 +171,9 @@ def _named(adata: AnnData, layer: str) -> tuple[str, Any, pd.DataFrame]:
         return "X", adata.X, adata.var
     if layer not in adata.layers:
         there = ", ".join(map(repr, adata.layers)) or "none"
-        msg = f"layer={layer!r}: no such layer. Layers here: {there}; 'X' and 'raw' may be given too."
+        msg = (
+            f"layer={layer!r}: no such layer. Layers here: {there}; 'X' and 'raw' may be given too."
+        )
         raise MissingKeyError(msg)
     return f"layers[{layer!r}]", adata.layers[layer], adata.var
 
@@ -272,7 +277,7 @@ def _looks_ensembl(names: Iterable[Any]) -> bool:
 
 def read(
     adata: AnnData,
-    genes: Iterable[str],
+    genes: Callable[[str], Iterable[str]] | Iterable[str],
     *,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -285,7 +290,7 @@ def read(
     adata
         In memory, backed or dask-backed.
     genes
-        Approved human symbols (mouse ones for mouse data) of all sets that are used.
+        Approved symbols of all sets that are used: a function of the species, or a list.
     layer, gene_symbols, species
         As every function of :mod:`scifn.tl` takes them.
 
@@ -319,7 +324,7 @@ def read(
 def _resolve_genes(
     names: list[str],
     ensembl: list[str] | None,
-    genes: Iterable[str],
+    genes: Callable[[str], Iterable[str]] | Iterable[str],
     species: str | None,
     is_gene: NDArray[np.bool_],
 ) -> _resolve.Resolution:
@@ -327,7 +332,8 @@ def _resolve_genes(
     names = [name if keep else "" for name, keep in zip(names, is_gene, strict=True)]
     if ensembl is not None:
         ensembl = [name if keep else "" for name, keep in zip(ensembl, is_gene, strict=True)]
-    return _resolve.resolve(names, genes, ensembl=ensembl, species=species)
+    wanted = {name: genes(name) for name in SPECIES} if callable(genes) else genes
+    return _resolve.resolve(names, wanted, ensembl=ensembl, species=species)
 
 
 def _verify(source: Source, panel: _matrix.Panel) -> bool:

@@ -163,6 +163,9 @@ def annotate(
     full = _model(view.species)
     genes = view.found(full.genes)
     model = full.of_genes(genes).of_types(types)
+    if not view.is_counts:
+        # a doublet is told by how much of two cells is there, which needs counts
+        model = model.singlets()
     whole = view.n_features >= identity.WHOLE_TRANSCRIPTOME
     names = tuple(dict.fromkeys(model.types))
     bounds = _bounds(allowed, names, n)
@@ -198,6 +201,9 @@ def annotate(
     )
     if doublet is not None:
         calls[doublet & np.isin(calls.astype(str), ["pDC", "pDC_ambiguous"])] = "pDC_doublet"
+    if k.PDC not in types:
+        # what cannot be told from pDC is not called cDC
+        called[called == k.CDC] = k.DC_UNRESOLVED
     confidence = _of_label(called, confidence, evidence)
     lineage = np.array([k.LINEAGE_OF[name] for name in called], dtype=object)
     kind, grade, source = _breg(view, called, lineage, evidence, k.B_TRANSITIONAL in types)

@@ -60,7 +60,11 @@ class Production:
 
 def panel_genes(species: str = "human") -> list[str]:
     """Every gene that the step reads."""
-    genes = {g for name in (*LIGANDS.values(), "ifn_type1_other") for g in _sets.for_species(name, species)}
+    genes = {
+        g
+        for name in (*LIGANDS.values(), "ifn_type1_other")
+        for g in _sets.for_species(name, species)
+    }
     genes |= {gene for pair in ONE_GENE.values() for gene in pair} | set(OTHER)
     return sorted(genes | set(SOUP_GENES))
 
@@ -92,7 +96,10 @@ def produce(
         Rows are libraries of purified cells: all are candidates, and the background is
         that of the library with the least.
     """
-    sets = {name: _sets.for_species(name, view.species) for name in (*LIGANDS.values(), "ifn_type1_other")}
+    sets = {
+        name: _sets.for_species(name, view.species)
+        for name in (*LIGANDS.values(), "ifn_type1_other")
+    }
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     columns = _umi(view)
     n = view.n_cells
@@ -101,7 +108,10 @@ def produce(
         return _not_measurable(columns, n, rows, _reason(genes))
     umi = columns["ifna_umi"]
     paralogs = np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
-    out = {name: np.full(n, np.nan) for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")}
+    out = {
+        name: np.full(n, np.nan)
+        for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
+    }
     labels = np.full(n, "not_measurable", dtype=object)
     table = []
     for sample in pd.unique(samples):
@@ -124,7 +134,10 @@ def produce(
 
 def _umi(view: PanelView) -> dict[str, Floats]:
     """UMI of each ligand; NaN where none of its genes is a feature."""
-    genes = {f"{name}_umi": view.found(_sets.for_species(key, view.species)) for name, key in LIGANDS.items()}
+    genes = {
+        f"{name}_umi": view.found(_sets.for_species(key, view.species))
+        for name, key in LIGANDS.items()
+    }
     genes |= {f"{name}_umi": view.found(pair) for name, pair in ONE_GENE.items()}
     genes["ifn1_other_umi"] = view.found(OTHER)
     return {
@@ -155,7 +168,11 @@ def _background(
         return evidence.Background(rate, float("inf"), "the library with the least")
     absent = np.isin(types.astype(str), ABSENT)
     if soup is not None:
-        share = DEFAULT_CONTAMINATION if contamination is None else float(np.median(contamination[cells]))
+        share = (
+            DEFAULT_CONTAMINATION
+            if contamination is None
+            else float(np.median(contamination[cells]))
+        )
         rate = evidence.from_soup(soup.umi, soup.total, share)
         source = f"empty droplets, contamination {share:.3g}"
         source += " (assumed)" if contamination is None else ""
@@ -166,7 +183,11 @@ def _background(
         return None
     lymphoid = cells[np.isin(types.astype(str), [k.T_NK])]
     genes = view.found(SOUP_GENES)
-    size = evidence.learn_size(view.dense(genes)[lymphoid], view.total[lymphoid]) if genes and lymphoid.size else np.inf
+    size = (
+        evidence.learn_size(view.dense(genes)[lymphoid], view.total[lymphoid])
+        if genes and lymphoid.size
+        else np.inf
+    )
     return evidence.Background(rate, float(size), source)
 
 
@@ -236,10 +257,21 @@ def _record(samples: pd.DataFrame, n_genes: int, view: PanelView) -> dict[str, A
 def _not_measurable(
     columns: dict[str, Floats], n: int, rows: list[dict[str, Any]], reason: str
 ) -> Production:
-    nan = {name: np.full(n, np.nan) for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")}
+    nan = {
+        name: np.full(n, np.nan)
+        for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
+    }
     columns = columns | {"ifna_umi": np.full(n, np.nan)} | nan
     labels = np.full(n, "not_measurable", dtype=object)
-    samples = pd.DataFrame(columns=["sample", "n_cells", "background_rate", "size", "source", "status"])
-    record = {"status": "not_measurable", "reason": reason, "n_ifna_genes": 0, "q": evidence.Q, "notes": reason,
-              "wording": "evidence of IFNA transcription; zero does not exclude secretion"}
+    samples = pd.DataFrame(
+        columns=["sample", "n_cells", "background_rate", "size", "source", "status"]
+    )
+    record = {
+        "status": "not_measurable",
+        "reason": reason,
+        "n_ifna_genes": 0,
+        "q": evidence.Q,
+        "notes": reason,
+        "wording": "evidence of IFNA transcription; zero does not exclude secretion",
+    }
     return Production(columns, labels, samples, rows, record)

@@ -105,6 +105,18 @@ class Components:
             tuple(self.pairs[i] for i in at),
         )
 
+    def singlets(self) -> Components:
+        """Without the doublets."""
+        at = [i for i, pair in enumerate(self.pairs) if not pair]
+        return Components(
+            self.genes,
+            tuple(self.names[i] for i in at),
+            tuple(self.types[i] for i in at),
+            self.priors[at] / self.priors[at].sum(),
+            self.rates[:, at],
+            tuple(() for _ in at),
+        )
+
     def blood(self) -> Floats:
         """Share of each gene in the mean of blood: what ambient RNA is made of."""
         return np.asarray(self.rates @ self.priors, dtype=np.float64)

@@ -42,27 +42,19 @@ def measure(scores: pd.DataFrame, types: NDArray[Any], controls: NDArray[np.bool
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _groups(
-    types: NDArray[Any], lineages: NDArray[Any]
-) -> list[tuple[str, NDArray[np.bool_]]]:
+def _groups(types: NDArray[Any], lineages: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
     groups = [(name, types == name) for name in sorted(set(types))]
     groups += [(f"lineage {name}", lineages == name) for name in sorted(set(lineages))]
     return [*groups, (ALL, np.ones(types.size, dtype=bool))]
 
 
-def of_cells(
-    table: pd.DataFrame, score: str, types: NDArray[Any]
-) -> tuple[Floats, Floats]:
+def of_cells(table: pd.DataFrame, score: str, types: NDArray[Any]) -> tuple[Floats, Floats]:
     """Mean and SD that each cell is held against: of its type, else lineage, else all."""
     rows = table[table["score"] == score].set_index("group")
     mean, sd = np.full(types.size, np.nan), np.full(types.size, np.nan)
     for name in set(types):
         group = next(
-            (
-                g
-                for g in (name, f"lineage {k.LINEAGE_OF.get(name, '')}", ALL)
-                if g in rows.index
-            ),
+            (g for g in (name, f"lineage {k.LINEAGE_OF.get(name, '')}", ALL) if g in rows.index),
             None,
         )
         if group is not None:

@@ -75,7 +75,10 @@ def one_pass(
     parts = []
     for block in blocks(matrix):
         parts.append(
-            (block.rows, _reduce(block.matrix, select[block.features], weight[block.features], kind))
+            (
+                block.rows,
+                _reduce(block.matrix, select[block.features], weight[block.features], kind),
+            )
         )
     if is_column_compressed(matrix):
         return _finish(_add([part for _, part in parts]), kind)
@@ -98,7 +101,9 @@ def _reduce(block: Any, select: Any, weight: NDArray[np.float64], kind: str) -> 
         exact |= ~np.isfinite(smallest)
     kept = linear.data > 0
     detected = np.bincount(
-        np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[kept & (weight[linear.indices] > 0)],
+        np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[
+            kept & (weight[linear.indices] > 0)
+        ],
         minlength=block.shape[0],
     )
     return {
@@ -137,7 +142,9 @@ def _dask_pass(matrix: Any, select: Any, weight: NDArray[np.float64], kind: str)
     by_rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for (rows, _, _), part in zip(layout, parts, strict=True):
         by_rows.setdefault((rows.start, rows.stop), []).append(part)
-    stacked = _stack([_add(by_rows[key]) for key in sorted(by_rows)], matrix.shape[0], select.shape[1])
+    stacked = _stack(
+        [_add(by_rows[key]) for key in sorted(by_rows)], matrix.shape[0], select.shape[1]
+    )
     return _finish(stacked, kind)
 
 
@@ -177,8 +184,16 @@ def _stack(parts: list[dict[str, Any]], n_cells: int, n_genes: int) -> dict[str,
     if not parts:
         empty = np.zeros(n_cells)
         values = sp.csr_array((n_cells, n_genes))
-        return {"values": values, "total": empty, "n_genes": empty, "one": empty, "exact": empty == 0}
-    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != "values"}
+        return {
+            "values": values,
+            "total": empty,
+            "n_genes": empty,
+            "one": empty,
+            "exact": empty == 0,
+        }
+    joined = {
+        key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != "values"
+    }
     joined["values"] = sp.vstack([part["values"] for part in parts], format="csr")
     return joined
 

@@ -138,9 +138,10 @@ def unit(matrix: Any, smallest: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         # smallest is inf in empty rows, which have no entry here
         with np.errstate(invalid="ignore"):
             multiple = matrix.data / trial[rows]
-            off = np.abs(multiple - np.rint(multiple)) > np.minimum(TOLERANCE, 0.01 + 2e-6 * multiple)
+            off = np.abs(multiple - np.rint(multiple)) > np.minimum(
+                TOLERANCE, 0.01 + 2e-6 * multiple
+            )
         bad = np.bincount(rows[off], minlength=matrix.shape[0]) > 0
         newly = ~bad & ~ok
         one[newly], ok = trial[newly], ok | newly
     return one, ok
-

@@ -9,7 +9,7 @@ each gene comes with all its positions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +47,7 @@ class Resolution:
 
 def resolve(
     names: Sequence[str],
-    wanted: Iterable[str],
+    wanted: Iterable[str] | Mapping[str, Iterable[str]],
     *,
     ensembl: Sequence[str] | None = None,
     species: str | None = None,
@@ -59,7 +59,8 @@ def resolve(
     names
         Feature names as they are in the file: symbols, Ensembl IDs or both in one.
     wanted
-        Genes to find; aliases and previous symbols are read as their approved symbol.
+        Genes to find; aliases and previous symbols are read as their approved symbol. A mapping
+        holds the genes of each species, and those of the species found are looked for.
     ensembl
         Ensembl ID of each feature where the file has them in a column of their own.
     species
@@ -92,7 +93,8 @@ def resolve(
     table = ids(decision.species)
     index = Index.build(features, table, decision)
     log = Log()
-    genes = sorted({_approved(str(gene), index, table, log) for gene in wanted})
+    mine = wanted.get(decision.species, ()) if isinstance(wanted, Mapping) else wanted
+    genes = sorted({_approved(str(gene), index, table, log) for gene in mine})
     found = {gene: hit for gene in genes if (hit := _locate(gene, index, table, log))}
     if not found and not decision.n_known:
         raise unrecognized(features, species)

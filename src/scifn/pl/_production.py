@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scifn import _keys as k
 from scifn.pl import _style
 from scifn.pl._source import reference_of
 
@@ -59,7 +60,10 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None, reference: str | None =
     """Draw the pooled rows of a bounds table (all rows where none is pooled)."""
     pooled = table["pooled"].to_numpy(dtype=bool)
     rows = table[pooled] if pooled.any() else table
-    rows = rows[rows["n_cells"].to_numpy(dtype=np.float64) > 0]
+    rows = rows[
+        (rows["n_cells"].to_numpy(dtype=np.float64) > 0)
+        & ~rows["cell_type"].astype(str).isin(k.NOT_COUNTED).to_numpy()
+    ]
     types = _style.type_order(rows["cell_type"])
     conditions = _style.condition_order(rows["condition"], reference)
     looks = _style.condition_looks(conditions)

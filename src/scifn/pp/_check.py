@@ -81,14 +81,7 @@ def check(
             _slots.column(adata, name, argument)
     rows = [("cells x features", f"{adata.n_obs:,} x {adata.n_vars:,}", OK, "")]
     try:
-        genes = sorted({*_sets.panel("human"), *annotate.panel_genes()})
-        view = _view.read(
-            adata,
-            [*genes, *_sets.panel("mouse")],
-            layer=layer,
-            gene_symbols=gene_symbols,
-            species=species,
-        )
+        view = _view.read(adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species)
         rows += _matrix_rows(view) + _question_rows(view)
     except KeyError:
         raise
@@ -98,11 +91,18 @@ def check(
     return pd.DataFrame(rows, columns=["aspect", "found", "status", "remedy"])
 
 
+def _genes(species: str) -> list[str]:
+    return sorted({*_sets.panel(species), *annotate.panel_genes(species)})
+
+
 def _matrix_rows(view: _view.PanelView) -> list[tuple[str, str, str, str]]:
     record = view.record
     counts = {
         "as stored": (OK, ""),
-        "recovered": (NOTE, "none needed; raw counts in layers['counts'] would be read as they are"),
+        "recovered": (
+            NOTE,
+            "none needed; raw counts in layers['counts'] would be read as they are",
+        ),
     }.get(record["counts"], (UNUSABLE, _view.REMEDY))
     target = record["target_sum"]
     scale = record["scale"] + ("" if np.isnan(target) else f", target sum {target:g}")
@@ -117,7 +117,9 @@ def _matrix_rows(view: _view.PanelView) -> list[tuple[str, str, str, str]]:
     ]
     if view.n_features < 5_000:
         text = f"{view.n_features:,} genes: a panel or a subset"
-        rows.append(("transcriptome", text, NOTE, "give the matrix with all genes where there is one"))
+        rows.append(
+            ("transcriptome", text, NOTE, "give the matrix with all genes where there is one")
+        )
     rows += [("note", text, NOTE, "") for text in record["notes"].splitlines()]
     return rows
 

@@ -34,8 +34,8 @@ def figure(
     target = BytesIO()
     settings: dict[Any, Any] = {"svg.fonttype": "path", "svg.hashsalt": "scifn"}
     with mpl.rc_context(settings):
-        drawn.savefig(target, format="svg", metadata={"Date": None}, bbox_inches="tight",
-                      pad_inches=0.04)  # fmt: skip
+        # the layout holds everything already; cropping would draw it all once more
+        drawn.savefig(target, format="svg", metadata={"Date": None})
     width = float(drawn.get_size_inches()[0])
     encoded = base64.b64encode(target.getvalue()).decode("ascii")
     return Figure(f"data:image/svg+xml;base64,{encoded}", caption, alt, round(SCALE * width))

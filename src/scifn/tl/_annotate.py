@@ -116,8 +116,7 @@ def annotate(
     """
     check_object(adata)
     _slots.guard(adata, obs=_OBS, obsm=_OBSM, overwrite=overwrite)
-    genes = model.panel_genes() + model.panel_genes("mouse")
-    view = read(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(
         adata,
         view,

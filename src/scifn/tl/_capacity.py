@@ -81,8 +81,7 @@ def capacity(
     check_object(adata)
     _slots.guard(adata, obsm=(k.CAPACITY,), overwrite=overwrite)
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
-    genes = model_.panel_genes() + model_.panel_genes("mouse")
-    view = read(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    view = read(adata, model_.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, condition=condition, reference=reference, model=model)
 
 

@@ -108,11 +108,8 @@ def production(
     _slots.guard(adata, obs=_OBS, overwrite=overwrite)
     if not bulk:
         _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
-    genes = model.panel_genes() + model.panel_genes("mouse")
-    view = read(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
-    _apply(
-        adata, view, sample=sample, ambient=ambient, contamination=contamination, bulk=bulk
-    )
+    view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    _apply(adata, view, sample=sample, ambient=ambient, contamination=contamination, bulk=bulk)
 
 
 def _apply(

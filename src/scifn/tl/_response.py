@@ -89,8 +89,7 @@ def response(
     check_object(adata)
     _slots.guard(adata, obs=_OBS, overwrite=overwrite)
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
-    genes = model_.panel_genes() + model_.panel_genes("mouse")
-    view = read(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    view = read(adata, model_.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, condition=condition, reference=reference, model=model)
 
 

@@ -84,16 +84,16 @@ def _bounds(m: Material, table: pd.DataFrame) -> list[Block]:
         pooled = table
     ligands = [name for name in dict.fromkeys(pooled["ligand"]) if name]
     alpha = pooled[pooled["ligand"] == ligands[0]] if ligands else pooled
+    alpha = _in_order(alpha[alpha["n_cells"].to_numpy(dtype=float) > 0])
     rows = [
         [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
-         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["rate"]),
-         f.percent(r["upper95"])]
+         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["upper95"])]
         for _, r in alpha.iterrows()
     ]  # fmt: skip
-    heads = ["Cell type", "Condition", "Cells", "Weak", "Strong", "Strong, share", "Upper 95 %"]
+    heads = ["Cell type", "Condition", "Cells", "Weak", "Strong", "Upper 95 %"]
     pdc = alpha[(alpha["cell_type"].astype(str) == k.PDC).to_numpy()]
     said = [
-        (f"{r['condition']}: " if r["condition"] else "") + str(r["statement"])
+        (f"In {r['condition']}: " if r["condition"] else "") + str(r["statement"])
         for _, r in (pdc if len(pdc) else alpha.head(1)).iterrows()
         if r["statement"]
     ]
@@ -119,11 +119,12 @@ def _capacity(m: Material) -> list[Block]:
     modules = [name for name in k.CAPACITY_MODULES if name in m.capacity]
     finite = np.isfinite(m.capacity[modules].to_numpy(dtype=float)).any(axis=1)
     called = ~m.capacity["cell_type"].isin([k.DOUBLET, k.UNASSIGNED]).to_numpy()
-    shown = m.capacity[finite & called]
-    if shown.empty:
+    if not (finite & called).any():
         return [Note("Expression of pathway components: not measurable in any cell type.")]
-    by = {name: i for i, name in enumerate(type_order(shown["cell_type"]))}
-    shown = shown.sort_values("cell_type", key=lambda s: s.astype(str).map(by), kind="stable")
+    # the cells that others are held against are zero by construction: no news in a table
+    zero = (np.abs(m.capacity[modules].to_numpy(dtype=float)) < 0.005).all(axis=1)
+    zero &= (m.capacity["condition"] == m.reference).to_numpy()
+    shown = _in_order(m.capacity[finite & called & ~zero])
     rows = [
         [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
          *(_with_residual(r, name) for name in modules)]
@@ -138,6 +139,12 @@ def _capacity(m: Material) -> list[Block]:
               heads, rows, frozenset({0, 1})),
         Note("Expression of pathway components, not pathway activity."),
     ]  # fmt: skip
+
+
+def _in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows by cell type, in the order of all tables and plots."""
+    rank = {name: i for i, name in enumerate(type_order(table["cell_type"]))}
+    return table.sort_values("cell_type", key=lambda s: s.astype(str).map(rank), kind="stable")
 
 
 def _with_residual(row: pd.Series, name: str) -> str:

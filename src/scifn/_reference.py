@@ -46,7 +46,7 @@ def controls(
 def cell_types(adata: AnnData) -> NDArray[np.object_]:
     """Cell types that :func:`scifn.tl.annotate` wrote."""
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
-    return adata.obs[k.CELL_TYPE].astype(str).to_numpy(dtype=object)
+    return np.asarray(adata.obs[k.CELL_TYPE].astype(str), dtype=object)
 
 
 def stored(model: Mapping[str, Any] | str | Path | None, step: str) -> pd.DataFrame | None:
@@ -79,14 +79,13 @@ def record(model: Mapping[str, Any] | str | Path | None, step: str) -> dict[str,
     """Everything that ``step`` stored in the earlier run ``model``; None without a model."""
     if model is None:
         return None
-    if isinstance(model, str | Path):
-        model = _read_uns(Path(model))
-    model = model.get(k.UNS, model)
-    if step not in model:
-        there = ", ".join(map(repr, model)) or "nothing"
+    uns = _read_uns(Path(model)) if isinstance(model, str | Path) else model
+    steps: Mapping[str, Any] = uns.get(k.UNS, uns)
+    if step not in steps:
+        there = ", ".join(map(repr, steps)) or "nothing"
         msg = f"model= has no record of {step}; it holds {there}. Run scifn.tl.{step} there first."
         raise MissingKeyError(msg)
-    found: dict[str, Any] = model[step]
+    found: dict[str, Any] = steps[step]
     return found
 
 

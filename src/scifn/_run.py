@@ -135,12 +135,13 @@ def run(
     except ScaleError as error:
         steps["production"] = f"not_measurable: {error}"
     for step, part in (("capacity", _capacity), ("response", _response)):
-        part._apply(scratch, view, condition=condition, reference=reference, model=model)  # type: ignore[attr-defined]
+        part._apply(scratch, view, condition=condition, reference=reference, model=model)
         steps[step] = "done"
     _donors._apply(
         scratch, view, donor=donor, condition=condition, visit=visit, cell_type=cell_type,
-        mapping=mapping if cell_type != k.CELL_TYPE else None, covariates=_with(covariates, block, paired),
-        measurements=measurements, cells_per_ul=cells_per_ul, missing=missing,
+        mapping=mapping if cell_type != k.CELL_TYPE else None,
+        covariates=_with(covariates, block, paired), measurements=measurements,
+        cells_per_ul=cells_per_ul, missing=missing,
     )  # fmt: skip
     steps["donors"] = "done"
     _imbalance._apply(

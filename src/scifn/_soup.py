@@ -35,19 +35,18 @@ def soup_of(ambient: AnnData | pd.Series | str | None, adata: AnnData, species: 
     genes = _sets.for_species("ifn_alpha", species)
     if isinstance(ambient, pd.Series):
         return _of_series(ambient, genes, species)
-    if isinstance(ambient, str | Path):
-        ambient = _read(Path(ambient))
-    if not hasattr(ambient, "obs_names"):
+    droplets: Any = _read(Path(ambient)) if isinstance(ambient, str | Path) else ambient
+    if not hasattr(droplets, "obs_names"):
         msg = f"ambient= is a {type(ambient).__name__}; needed: an AnnData, a path or a Series."
         raise ArgumentError(msg)
-    view = _view.read(ambient, genes, species=species)
+    view = _view.read(droplets, genes, species=species)
     view.need_counts("ambient=")
-    empty = (view.total < EMPTY_BELOW) & ~ambient.obs_names.isin(adata.obs_names)
+    empty = (view.total < EMPTY_BELOW) & ~droplets.obs_names.isin(adata.obs_names)
     total = float(view.total[empty].sum())
     if total < MIN_EMPTY_UMI:
         msg = (
-            f"ambient= holds {total:,.0f} UMI in droplets below {EMPTY_BELOW} UMI that are no cells "
-            f"here; at least {MIN_EMPTY_UMI:,} are needed. Give the raw (unfiltered) matrix."
+            f"ambient= holds {total:,.0f} UMI in droplets below {EMPTY_BELOW} UMI that are no "
+            f"cells here; at least {MIN_EMPTY_UMI:,} are needed. Give the raw (unfiltered) matrix."
         )
         raise ArgumentError(msg)
     return Soup(float(view.sum(genes)[empty].sum()), total)

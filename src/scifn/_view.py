@@ -84,7 +84,7 @@ class PanelView:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_position", {gene: i for i, gene in enumerate(self.genes)})
 
-    def __contains__(self, gene: str) -> bool:
+    def __contains__(self, gene: object) -> bool:
         return gene in self._position
 
     @property
@@ -396,7 +396,7 @@ def _record(
     is_counts: bool,
     notes: list[str],
 ) -> dict[str, Any]:
-    """What ``uns["scifn"]["input"]`` says; strings and numbers only, so that it is stored as it is."""
+    """What ``uns["scifn"]["input"]`` says, in strings and numbers, which are stored as they are."""
     scale = source.scale
     counts = "as stored" if scale.kind == "counts" else "recovered" if is_counts else "unknown"
     return {

@@ -130,7 +130,7 @@ def measurable_types(view: PanelView) -> tuple[frozenset[str], bool, list[dict[s
 
 
 def _can_grade(view: PanelView) -> bool:
-    genes = [gene for gene in _sets.for_species("b_transitional", view.species)]
+    genes = _sets.for_species("b_transitional", view.species)
     found = [gene for gene in view.found(genes) if gene.upper() != CD38]
     has_cd24 = any(gene.upper() in {"CD24", "CD24A"} for gene in found)
     return has_cd24 or len(found) >= MIN_TRANSITIONAL

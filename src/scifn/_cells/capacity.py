@@ -94,7 +94,7 @@ def capacity(
         used[f"{module}_resid"] = len(steady)
     raw = pd.DataFrame(columns)
     table = stored[0] if stored else reference.measure(raw, types, against)
-    scores = pd.DataFrame({name: _z(raw[name].to_numpy(), table, name, types) for name in raw})
+    scores = pd.DataFrame({name: _z(columns[name], table, name, types) for name in columns})
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     record = {
@@ -128,4 +128,4 @@ def _rate(
 
 def _z(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:
     mean, sd = reference.of_cells(table, name, types)
-    return np.divide(scores - mean, sd, out=np.full(scores.size, np.nan), where=sd > 0)
+    return reference.ratio(scores - mean, sd)

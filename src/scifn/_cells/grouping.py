@@ -35,8 +35,11 @@ def allowed(
                 f"{', '.join(k.CELL_TYPES)}. Lineages: {', '.join(k.LINEAGES)}."
             )
             raise ArgumentError(msg)
-    place = values.map(places)
-    return {name: ((place == "") | place.map(_lets(name))).to_numpy() for name in k.CELL_TYPES}
+    placed = values.map(places)
+    return {
+        name: np.asarray((placed == "") | placed.map(_lets(name)), dtype=bool)
+        for name in k.CELL_TYPES
+    }
 
 
 def _lets(name: str) -> dict[str, bool]:

@@ -189,7 +189,7 @@ def labels(evidence: Evidence, *, b_subsets: bool) -> tuple[Labels, NDArray[np.f
         if lineage == k.DOUBLET:
             called[mine] = k.DOUBLET
             continue
-        columns = [j for j, name in enumerate(evidence.types) if _group(name) == lineage]
+        columns = np.array([j for j, t in enumerate(evidence.types) if _group(t) == lineage])
         within = evidence.posterior[np.ix_(mine, columns)]
         top = within.argmax(axis=1)
         share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)

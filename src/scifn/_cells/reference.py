@@ -70,4 +70,11 @@ def weighted_rate(values: Any, depth: Floats, weights: Sequence[float]) -> Float
     UMI halves the counts and the depth alike.
     """
     total = np.asarray(values @ np.asarray(weights, dtype=np.float64), dtype=np.float64)
-    return np.divide(1e4 * total, depth, out=np.full(depth.size, np.nan), where=depth > 0)
+    return ratio(1e4 * total, depth)
+
+
+def ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Quotient; NaN where the denominator is not above zero."""
+    out = np.full(denominator.size, np.nan)
+    np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return out

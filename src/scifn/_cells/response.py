@@ -97,14 +97,17 @@ def respond(
         Reference of an earlier run, used instead of the controls.
     """
     scores = pd.DataFrame({name: absolute(view, name) for name in SETS})
-    if stored is None and controls is None:
-        table = pd.DataFrame(columns=list(reference.COLUMNS))
-        meaning = ABSOLUTE
-        out = {name: scores[name].to_numpy() for name in SETS}
+    table: pd.DataFrame
+    if stored is not None:
+        table = stored
+    elif controls is not None:
+        table = reference.measure(scores, types, controls)
     else:
-        table = stored if stored is not None else reference.measure(scores, types, controls)
-        meaning = RELATIVE
-        out = {name: _excess(scores[name].to_numpy(), table, name, types) for name in SETS}
+        table = pd.DataFrame(columns=list(reference.COLUMNS))
+    out = {name: scores[name].to_numpy(dtype=np.float64) for name in SETS}
+    relative = stored is not None or controls is not None
+    if relative:
+        out = {name: _excess(out[name], table, name, types) for name in SETS}
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     return Response(
@@ -112,10 +115,14 @@ def respond(
         type2_leaning=out["type2_leaning"],
         reference=table,
         coverage=rows,
-        record={"meaning": meaning, "wording": NOT_SEPARABLE, "sets": list(SETS.values())},
+        record={
+            "meaning": RELATIVE if relative else ABSOLUTE,
+            "wording": NOT_SEPARABLE,
+            "sets": list(SETS.values()),
+        },
     )
 
 
 def _excess(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:
     mean, _ = reference.of_cells(table, name, types)
-    return np.divide(scores, mean, out=np.full(scores.size, np.nan), where=mean > 0) - 1.0
+    return reference.ratio(scores, mean) - 1.0

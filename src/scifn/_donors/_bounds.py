@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -73,12 +75,12 @@ def _count(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return sums.astype(np.float64).reset_index()
 
 
-def _statement(row: dict[str, object]) -> str:
-    kind, n = str(row["cell_type"]), float(str(row["n_cells"]))
+def _statement(row: dict[Any, Any]) -> str:
+    kind, n = str(row["cell_type"]), int(row["n_cells"])
     if n == 0:
         return UNTOLD.format(kind=kind)
-    bound = f"{100 * float(str(row['upper95'])):.2g} %"
-    weak, strong = int(float(str(row["n_weak"]))), int(float(str(row["n_strong"])))
+    bound = f"{100 * row['upper95']:.2g} %"
+    weak, strong = int(row["n_weak"]), int(row["n_strong"])
     if weak + strong == 0:
-        return ZERO.format(n=int(n), kind=kind, bound=bound)
-    return SOME.format(weak=weak, strong=strong, n=int(n), kind=kind, bound=bound)
+        return ZERO.format(n=n, kind=kind, bound=bound)
+    return SOME.format(weak=weak, strong=strong, n=n, kind=kind, bound=bound)

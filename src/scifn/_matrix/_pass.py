@@ -72,17 +72,13 @@ def one_pass(
     weight = included.astype(np.float64)
     if is_dask(matrix):
         return _dask_pass(matrix, select, weight, kind)
-    parts = []
-    for block in blocks(matrix):
-        parts.append(
-            (
-                block.rows,
-                _reduce(block.matrix, select[block.features], weight[block.features], kind),
-            )
-        )
+    parts = [
+        _reduce(block.matrix, select[block.features], weight[block.features], kind)
+        for block in blocks(matrix)
+    ]
     if is_column_compressed(matrix):
-        return _finish(_add([part for _, part in parts]), kind)
-    return _finish(_stack([part for _, part in parts], n_cells, len(columns)), kind)
+        return _finish(_add(parts))
+    return _finish(_stack(parts, n_cells, len(columns)))
 
 
 def _reduce(block: Any, select: Any, weight: NDArray[np.float64], kind: str) -> dict[str, Any]:
@@ -131,21 +127,22 @@ def _refuse_unreadable(block: Any) -> None:
 
 def _dask_pass(matrix: Any, select: Any, weight: NDArray[np.float64], kind: str) -> Panel:
     """As :func:`one_pass`, each chunk reduced where it lives; only the small parts come back."""
-    import dask
+    from dask.base import compute
+    from dask.delayed import delayed
 
     layout = list(dask_parts(matrix))
     lazy = [
-        dask.delayed(_reduce_chunk)(chunk, select[features], weight[features], kind)
+        delayed(_reduce_chunk)(chunk, select[features], weight[features], kind)
         for _, features, chunk in layout
     ]
-    parts = dask.compute(*lazy)
+    parts = compute(*lazy)  # type: ignore[no-untyped-call]
     by_rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for (rows, _, _), part in zip(layout, parts, strict=True):
         by_rows.setdefault((rows.start, rows.stop), []).append(part)
     stacked = _stack(
         [_add(by_rows[key]) for key in sorted(by_rows)], matrix.shape[0], select.shape[1]
     )
-    return _finish(stacked, kind)
+    return _finish(stacked)
 
 
 def _reduce_chunk(
@@ -198,7 +195,7 @@ def _stack(parts: list[dict[str, Any]], n_cells: int, n_genes: int) -> dict[str,
     return joined
 
 
-def _finish(parts: dict[str, Any], kind: str) -> Panel:
+def _finish(parts: dict[str, Any]) -> Panel:
     values = sp.csr_array(parts["values"])
     values.sum_duplicates()
     values.eliminate_zeros()

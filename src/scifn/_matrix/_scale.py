@@ -82,7 +82,7 @@ def _try_recovery(sample: Any, kind: str) -> Scale | None:
         return None
     sums = np.asarray(linear.sum(axis=1)).ravel()
     smallest = row_minimum(linear)
-    units, ok = unit(linear, smallest)
+    _, ok = unit(linear, smallest)
     known = np.isfinite(smallest)
     if not ok[known].all() or not _informative(linear, smallest, known):
         return None
@@ -102,7 +102,7 @@ def _unrecoverable(sample: Any, data: Floats) -> Scale:
     sums = np.asarray(_linear(sample, "log1p").sum(axis=1)).ravel() if data.max() < 30 else None
     target = _target(sums[sums > 0]) if sums is not None else np.nan
     if sums is None:
-        reason = "non-integer values up to {:g}: normalized, not logarithms".format(data.max())
+        reason = f"non-integer values up to {data.max():g}: normalized, not logarithms"
         return Scale("normalized", _target(np.asarray(sample.sum(axis=1)).ravel()), False, reason)
     reason = "logarithms whose counts cannot be recovered (corrected, smoothed or averaged values)"
     return Scale("log1p", target, False, reason)

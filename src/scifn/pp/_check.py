@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scifn import _donors, _slots, _view
-from scifn import _keys as k
 from scifn._cells import annotate
 from scifn._docs import shared
 from scifn._errors import ScifnError
@@ -164,7 +163,10 @@ def _donor_rows(
     pairs = pd.DataFrame({"donor": donors.codes[keep], "condition": conditions.codes[keep]})
     pairs = pairs.drop_duplicates()
     sizes = pairs.groupby("condition").size()
-    text = ", ".join(f"{conditions.levels[code]}: {n}" for code, n in sizes.items())
+    text = ", ".join(
+        f"{conditions.levels[int(code)]}: {n}"
+        for code, n in zip(sizes.index.to_numpy(), sizes, strict=True)
+    )
     few = sizes.min() < MIN_DONORS if len(sizes) else True
     remedy = f"at least {MIN_DONORS} donors in each arm for a test" if few else ""
     rows.append(("donors a condition", text, NOTE if few else OK, remedy))

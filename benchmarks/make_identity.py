@@ -110,9 +110,14 @@ def main() -> None:
     out.index.name = "gene"
     OUT.parent.mkdir(exist_ok=True)
     out.to_csv(OUT)
-    print(f"{len(out)} genes x {out.shape[1]} components; genes from knowledge alone: {len(expert)}")
+    print(
+        f"{len(out)} genes x {out.shape[1]} components; genes from knowledge alone: {len(expert)}"
+    )
     print("measured components:", ", ".join(knowledge["measured"]))
-    print("left out because they move with interferon:", ", ".join(sorted(moving & set(rates.index)))[:300])
+    print(
+        "left out because they move with interferon:",
+        ", ".join(sorted(moving & set(rates.index)))[:300],
+    )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def main() -> None:
         value = max(measured.get(gene, 0.0), FLOOR)
         lines.append(f"{gene},{value:.3f},{'yes' if gene in measured else 'no'}")
     OUT.write_text("\n".join(lines) + "\n")
-    print(f"{len(found)} of {len(genes)} genes measured in {adata.n_obs} sorted cells; floor {FLOOR}")
+    print(
+        f"{len(found)} of {len(genes)} genes measured in {adata.n_obs} sorted cells; floor {FLOOR}"
+    )
 
 
 if __name__ == "__main__":

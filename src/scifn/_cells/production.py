@@ -65,8 +65,9 @@ def panel_genes(species: str = "human") -> list[str]:
         for name in (*LIGANDS.values(), "ifn_type1_other")
         for g in _sets.for_species(name, species)
     }
-    genes |= {gene for pair in ONE_GENE.values() for gene in pair} | set(OTHER)
-    return sorted(genes | set(SOUP_GENES))
+    at = 0 if species == "human" else 1
+    genes |= {pair[at] for pair in ONE_GENE.values()}
+    return sorted(genes | (set(SOUP_GENES) if species == "human" else set()))
 
 
 def produce(

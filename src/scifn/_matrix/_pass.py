@@ -135,7 +135,7 @@ def _dask_pass(matrix: Any, select: Any, weight: NDArray[np.float64], kind: str)
         delayed(_reduce_chunk)(chunk, select[features], weight[features], kind)
         for _, features, chunk in layout
     ]
-    parts = compute(*lazy)  # type: ignore[no-untyped-call]
+    parts = compute(*lazy)
     by_rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for (rows, _, _), part in zip(layout, parts, strict=True):
         by_rows.setdefault((rows.start, rows.stop), []).append(part)

@@ -46,6 +46,10 @@ def _row_slices(shape: tuple[int, int], nnz: int | None) -> Iterator[slice]:
 def _as_csr(block: Any) -> Any:
     """CSR of a dense or sparse block; floats at least 32 bits wide, so that sums are exact."""
     block = sp.csr_array(block)
+    if not block.has_canonical_format:
+        # entries that stand twice are one value; the user's own arrays are never touched
+        block = block.copy()
+        block.sum_duplicates()
     if block.dtype == np.bool_:
         return block.astype(np.int8)
     return block.astype(np.float32) if block.dtype == np.float16 else block

@@ -196,6 +196,15 @@ def test_composition_has_a_point_a_donor_and_the_median():
     assert len(hollow) == 2  # the donors without pDC and without Breg-like cells
 
 
+def test_composition_leaves_out_donors_with_too_few_cells():
+    table = donors()
+    table.loc[1, "n_total"] = 499.0
+    found = _composition.fractions(table, {"n_total": 500, "n_b": 101})
+    assert set(found["population"].str.partition("\n")[0]) == {"pDC", "B"}
+    assert "P1" not in set(found["donor"])
+    assert len(found[found["population"].str.startswith("B\n")]) == 7
+
+
 def test_forest_is_the_table():
     axes = _imbalance.draw(effects())
     assert [x for x, _ in dots(axes)] == [-0.5, 1.5]
@@ -208,7 +217,7 @@ def test_forest_is_the_table():
     assert "too few donors" in written
     assert "1.50 [no interval]" in written
     assert "primary" in written
-    assert labels(axes)[-1] == "Type I response, T/NK"
+    assert labels(axes)[-1] == "Type I response, T/NK (log2)"
 
 
 def test_forest_names_groups_where_there_are_several():
@@ -235,7 +244,9 @@ def test_response_boxes_hold_the_quartiles():
     box = axes.patches[0].get_path().vertices[:, 1]
     assert (box.min(), box.max()) == (25, 75)
     shown = sorted(y for c in axes.collections for y in c.get_offsets()[:, 1])
-    assert shown == pytest.approx(np.linspace(0, 1, 8)[:4])  # healthy has no cells to stand on
+    assert shown == pytest.approx(
+        2 ** np.linspace(0, 1, 8)[:4] - 1
+    )  # healthy has no cells to stand on
     assert [t.get_text() for t in axes.get_xticklabels()] == ["B"]
 
 
@@ -251,7 +262,7 @@ def test_coverage_bars_are_shares():
     ("draw", "said"),
     [
         (lambda: _cell_types.draw(counts().iloc[:0]), "No cells"),
-        (lambda: _composition.draw(donors()[["donor", "condition"]]), "No fraction"),
+        (lambda: _composition.draw(donors()[["donor", "condition"]]), "No donor has enough cells"),
         (lambda: _imbalance.draw(effects().iloc[:0]), "No readout"),
         (lambda: _production.draw(bounds().assign(n_cells=0.0)), "not measurable"),
         (

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
 
 from scifn.pl import _style
-from scifn.pl._source import reference_of
+from scifn.pl._source import limits_of, reference_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from anndata import AnnData
     from matplotlib.axes import Axes
 
@@ -30,7 +33,8 @@ def composition(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     """Fraction of each population in each donor, by condition, with the median.
 
     A donor with none of a population is drawn hollow, at the height of half a cell:
-    how low the fraction is, is not known.
+    how low the fraction is, is not known. Donors with too few cells for a fraction are left
+    out, as in every comparison.
 
     Parameters
     ----------
@@ -62,13 +66,16 @@ def composition(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     """
     from scifn import get
 
-    return draw(get.donors(adata), ax=ax, reference=reference_of(adata))
+    return draw(get.donors(adata), ax=ax, reference=reference_of(adata), needed=limits_of(adata))
 
 
-def fractions(donors: pd.DataFrame) -> pd.DataFrame:
+def fractions(
+    donors: pd.DataFrame, needed: Mapping[str, float] = MappingProxyType({})
+) -> pd.DataFrame:
     """Long table ``population, donor, condition, percent, none`` of a donor table.
 
-    Rows whose numerator is not measurable, or whose denominator is zero, are left out.
+    Rows whose numerator is not measurable, or whose denominator is zero or below what is
+    ``needed`` of it, are left out.
 
     >>> import pandas as pd
     >>> one = pd.DataFrame({"donor": ["d"], "condition": ["c"], "n_pdc": [5.0], "n_total": [1e3]})
@@ -81,7 +88,7 @@ def fractions(donors: pd.DataFrame) -> pd.DataFrame:
             continue
         n = donors[part].to_numpy(dtype=np.float64)
         total = donors[whole].to_numpy(dtype=np.float64)
-        keep = np.isfinite(n) & np.isfinite(total) & (total > 0)
+        keep = np.isfinite(n) & (total >= max(needed.get(whole, 1.0), 1.0))
         parts.append(
             pd.DataFrame(
                 {
@@ -97,16 +104,22 @@ def fractions(donors: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def draw(donors: pd.DataFrame, *, ax: Axes | None = None, reference: str | None = None) -> Axes:
+def draw(
+    donors: pd.DataFrame,
+    *,
+    ax: Axes | None = None,
+    reference: str | None = None,
+    needed: Mapping[str, float] = MappingProxyType({}),
+) -> Axes:
     """Draw the donor table's fractions."""
-    table = fractions(donors)
+    table = fractions(donors, needed)
     conditions = _style.condition_order(donors["condition"], reference)
     looks = _style.condition_looks(conditions)
     shown = list(dict.fromkeys(table["population"]))
     with _style.style():
         axes = _style.new_axes(ax, width=max(4.2, 1.1 * len(shown) + 0.8), height=3.5)
         if not shown:
-            return _style.empty(axes, "No fraction could be measured in any donor")
+            return _style.empty(axes, "No donor has enough cells for a fraction")
         step = min(0.3, 0.8 / max(len(conditions), 1))
         for position, population in enumerate(shown):
             for i, condition in enumerate(conditions):

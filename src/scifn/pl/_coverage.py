@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             return _style.empty(axes, "No gene set was looked for")
         rows = np.arange(len(table))
         axes.barh(rows, np.full(len(table), 100.0), height=0.62, color="#eef1f4", zorder=1)
-        for status in dict.fromkeys(statuses):
+        for status in sorted(set(statuses), key=_rank):
             chosen = np.array([s == status for s in statuses])
             color = _style.STATUS_COLORS.get(status, _style.NEUTRAL)
             axes.barh(rows[chosen], share[chosen], height=0.62, color=color, zorder=2,
@@ -82,3 +82,9 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
                     handlelength=1, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
     return axes
+
+
+def _rank(status: str) -> tuple[int, str]:
+    """Best first; statuses that are not known here last."""
+    known = list(_style.STATUS_COLORS)
+    return (known.index(status) if status in known else len(known), status)

@@ -20,9 +20,7 @@ LABELS: Final[dict[str, str]] = {
     "lr_pdc_breg": "pDC : Breg-like (log ratio)",
     "ilr_1": "ILR 1, pDC against both B parts",
     "ilr_2": "ILR 2, Breg-like against effector B",
-    "response_type1": "Type I response",
-    "response_type2_leaning": "Type-II-leaning response",
-    "response_balance": "Response balance",
+    "response_type1": "Type I response (log2)",
 }
 
 _COLUMNS: Final = (10, 56, 150)  # points right of the axis: n, effect, p or status
@@ -32,7 +30,7 @@ def imbalance(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     """Effect of each readout with its 95 % interval, the number of donors and the status.
 
     Effects are differences of the donors' means: natural-log units for fractions and
-    ratios, score units for responses. The p-value written is that of the permutation
+    ratios, log2 for responses. The p-value written is that of the permutation
     test; where the design allows none, the status stands in its place.
 
     Parameters
@@ -76,11 +74,13 @@ def label(readout: str) -> str:
     """Words for a readout's name.
 
     >>> label("response_type1:T_NK")
-    'Type I response, T/NK'
+    'Type I response, T/NK (log2)'
     """
     stem, _, lineage = readout.partition(":")
     words = LABELS.get(stem, stem)
-    return f"{words}, {lineage.replace('T_NK', 'T/NK')}" if lineage else words
+    stem, _, unit = words.partition(" (")
+    unit = f" ({unit}" if unit else ""
+    return f"{stem}, {lineage.replace('T_NK', 'T/NK')}{unit}" if lineage else words
 
 
 def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

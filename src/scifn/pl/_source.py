@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
 from scifn import _keys as k
@@ -42,6 +43,13 @@ def reference_of(adata: AnnData) -> str | None:
     """The condition that others are compared with, where a step was told."""
     # "reference" of the cell steps is a table of values; the word is under another name there
     return parameter(adata, "reference") or parameter(adata, "reference_value")
+
+
+def limits_of(adata: AnnData) -> dict[str, float]:
+    """Fewest cells of each denominator with which the donor table gives a readout."""
+    record = adata.uns.get(k.UNS, {}).get(f"{k.DONORS}_parameters", {})
+    names = {"n_total": "min_cells", "n_b": "min_b_cells"}
+    return {whole: float(record[name]) for whole, name in names.items() if name in record}
 
 
 def untold(adata: AnnData) -> tuple[str, ...]:
@@ -89,11 +97,14 @@ def donor_responses(adata: AnnData) -> pd.DataFrame | None:
 
 
 def responses_of(donors: pd.DataFrame) -> pd.DataFrame:
-    """Long form of a donor table's columns ``response_type1:<lineage>``.
+    """Long form of a donor table's columns ``response_type1:<lineage>``, on the scale of cells.
 
-    >>> wide = pd.DataFrame({"donor": ["d"], "condition": ["c"], "response_type1:T_NK": [0.5]})
+    The donor table holds log2 of one plus the mean excess over the reference; cells have the
+    excess itself.
+
+    >>> wide = pd.DataFrame({"donor": ["d"], "condition": ["c"], "response_type1:T_NK": [2.0]})
     >>> responses_of(wide).values.tolist()
-    [['d', 'T/NK', 'c', 0.5]]
+    [['d', 'T/NK', 'c', 3.0]]
     """
     lineage_of = {k.column(name): name for name in k.LINEAGES}
     parts = [
@@ -102,7 +113,7 @@ def responses_of(donors: pd.DataFrame) -> pd.DataFrame:
                 "donor": donors["donor"].astype(str).to_numpy(),
                 "lineage": lineage_of.get(column.removeprefix(_RESPONSE_PREFIX), column),
                 "condition": donors["condition"].astype(str).to_numpy(),
-                "response": donors[column].to_numpy(dtype=float),
+                "response": np.exp2(donors[column].to_numpy(dtype=float)) - 1.0,
             }
         )
         for column in map(str, donors.columns)

@@ -97,7 +97,7 @@ def _evidence(m: Material) -> str:
     strong, weak = (int(m.evidence[name].sum()) for name in ("strong", "weak"))
     if not measurable(m):
         reason = str(m.record("production").get("reason", "")).rstrip(".")
-        because = f" ({reason})" if reason else ""
+        because = f": {reason}" if reason else ""
         return (
             f"IFNA transcript evidence: not measurable in this file{because}. "
             "That is not evidence of absence."
@@ -140,8 +140,8 @@ def _response(m: Material) -> str:
         several = m.imbalance["group"].nunique() > 1
         if len(rows):
             said = [_one_effect(row, several=several) for _, row in rows.iterrows()]
-            text = "; ".join(said).replace("Type I response, ", "")
-            return f"{words}, difference of the donors’ means: {text}."
+            text = "; ".join(said).replace("Type I response, ", "").replace(" (log2)", "")
+            return f"{words}, difference of the donors’ means (log2): {text}."
     return f"{words}, median over cells: {_medians(m)}."
 
 
@@ -168,10 +168,12 @@ def _imbalance(m: Material) -> str:
         return ""
     rows = m.imbalance[m.imbalance["readout"].isin(k.PRIMARY_FAMILY)]
     several = rows["group"].nunique() > 1
-    parts = [_one_effect(row, several=several) for _, row in rows.iterrows()]
-    if not parts:
-        return "No primary readout could be compared."
-    return "; ".join(parts) + "."
+    known = np.isfinite(rows["effect"].to_numpy(dtype=float))
+    parts = [_one_effect(row, several=several) for _, row in rows[known].iterrows()]
+    names = [label(str(name)).partition(" (")[0] for name in dict.fromkeys(rows[~known]["readout"])]
+    if names:
+        parts.append(f"{'n' if parts else 'N'}ot comparable: {f.listed(names)}")
+    return "; ".join(parts) + "." if parts else "No primary readout could be compared."
 
 
 def _strata(m: Material) -> str:
@@ -190,8 +192,6 @@ def _strata(m: Material) -> str:
 
 def _one_effect(row: pd.Series, *, several: bool) -> str:
     name = label(str(row["readout"])) + (f", {row['group']}" if several else "")
-    if not np.isfinite(float(row["effect"])):
-        return f"{name}: {f.words(row['status'])}"
     text = f"{name} {f.effect(row['effect'])}"
     ends = f.interval(row["ci_low"], row["ci_high"])
     text += f" (95 % CI {ends}" if ends != f.MISSING else " (no interval"
@@ -210,13 +210,20 @@ def not_told(m: Material) -> list[str]:
     return said
 
 
+def _unusable(m: Material) -> set[str]:
+    """Gene sets of which too few genes are among the features."""
+    if m.coverage is None:
+        return set()
+    return set(m.coverage["set"][~m.coverage["status"].astype(str).isin(USABLE)].astype(str))
+
+
 def _sets(m: Material) -> list[str]:
     if m.coverage is None:
         return []
     rows = m.coverage.set_index("set")
     said = []
     for name, purpose in NEEDED_FOR:
-        if name in rows.index and str(rows.loc[name, "status"]) not in USABLE:
+        if name in _unusable(m):
             found, size = rows.loc[name, "n_found"], rows.loc[name, "n_genes"]
             said.append(
                 f"{purpose[0].upper()}{purpose[1:]}: {f.count(found)} of {f.count(size)} genes of "
@@ -227,9 +234,11 @@ def _sets(m: Material) -> list[str]:
 
 def _steps(m: Material) -> list[str]:
     """Limits that the steps on cells noted themselves."""
+    told = [step for step, name in (("production", "ifn_alpha"),) if name in _unusable(m)]
     lines = [
         line.strip().rstrip(".")
         for step in ("annotate", "production", "response", "capacity")
+        if step not in told  # its gene set is named above
         for line in str(m.record(step).get("notes", "")).split("\n")
     ]
     # a step that was not done says why; that of production is among its notes already
@@ -274,10 +283,12 @@ def _statuses(m: Material) -> list[str]:
     """Comparisons without a p-value, those of one reason in one sentence."""
     if m.imbalance is None:
         return []
-    without = m.imbalance[~np.isfinite(m.imbalance["p_permutation"].to_numpy(dtype=float))]
-    said = []
+    shared, notes = f.apart(m.imbalance["note"].astype(str).tolist())
+    table = m.imbalance.assign(note=notes)
+    without = table[~np.isfinite(table["p_permutation"].to_numpy(dtype=float))]
+    said = [f"{part[0].upper()}{part[1:]}." for part in shared]
     for (status, note), rows in without.groupby(["status", "note"], sort=False):
-        names = [label(str(name)) for name in dict.fromkeys(rows["readout"])]
+        names = [label(str(name)).partition(" (")[0] for name in dict.fromkeys(rows["readout"])]
         if len(names) > 4:
             names = [*names[:3], f"{len(names) - 3} others"]
         reason = str(note) or f.words(status)

@@ -113,6 +113,19 @@ def plural(n: float, one: str, many: str | None = None) -> str:
     return f"{n:,.0f} {one if n == 1 else many or one + 's'}"
 
 
+def apart(notes: list[str]) -> tuple[list[str], list[str]]:
+    """Parts that all notes share, and what is left of each.
+
+    >>> apart(["paired; 2 left out", "paired"])
+    (['paired'], ['2 left out', ''])
+    """
+    parts = [[part for part in note.split("; ") if part] for note in notes]
+    if len(parts) < 2:
+        return [], notes
+    shared = [part for part in parts[0] if all(part in other for other in parts)]
+    return shared, ["; ".join(part for part in some if part not in shared) for some in parts]
+
+
 def _float(value: Any) -> float:
     try:
         return float(value)

@@ -12,7 +12,7 @@ import pandas as pd
 from scifn import _keys as k
 from scifn import get
 from scifn._errors import MissingKeyError
-from scifn.pl._source import cell_table, parameter, reference_of, untold
+from scifn.pl._source import cell_table, limits_of, parameter, reference_of, untold
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,6 +43,7 @@ class Material:
     strata: pd.DataFrame | None
     absent: Mapping[str, str]
     untold: tuple[str, ...]
+    limits: Mapping[str, float]
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -95,6 +96,7 @@ def gather(adata: AnnData) -> Material:
         strata=have("strata", get.strata),
         absent=absent,
         untold=untold(adata),
+        limits=limits_of(adata),
     )
 
 

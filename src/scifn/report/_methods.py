@@ -84,6 +84,14 @@ _STEPS: Final = (
         "intervals, not significance.",
     ),
     (
+        "strata",
+        "Strata",
+        "The score of a published signature on the summed expression of a donor’s cells, put "
+        "together at the controls’ composition; the cut-off is the upper limit of the 95 % "
+        "prediction interval of this study’s controls, and a donor within the cut-off’s own 90 % "
+        "interval is indeterminate.",
+    ),
+    (
         "",
         "Source",
         "pDC of patients with established SLE make little interferon ex vivo, and "
@@ -106,7 +114,7 @@ def methods(m: Material) -> Section:
         "": True,
         **{
             name: getattr(m, name) is not None
-            for name in ("cells", "evidence", "capacity", "donors", "imbalance")
+            for name in ("cells", "evidence", "capacity", "donors", "imbalance", "strata")
         },
     }
     blocks: list[Block] = [Text(text, head) for step, head, text in _STEPS if there[step]]

@@ -45,14 +45,7 @@ def donors(m: Material) -> Section:
         return Section("donors", title, [Absent(m.absent["donors"])])
     table = m.donors
     blocks: list[Block] = [
-        figure(
-            _composition.draw,
-            table,
-            reference=m.reference,
-            caption="Fractions, a point a donor, with the median of each condition. Hollow: none "
-            "was found; drawn at half a cell.",
-            alt="Donors' fractions of each population by condition; the table holds the counts.",
-        ),
+        _fractions(m, table),
         _counts(table),
         _readouts(table),
         Note(f"Each share is a {w.FRACTION}; absolute numbers need a blood count. {w.BREG}."),
@@ -78,6 +71,37 @@ def _strata(table: pd.DataFrame) -> list[Block]:
     ]
 
 
+def _fractions(m: Material, table: pd.DataFrame) -> Block:
+    if _composition.fractions(table, m.limits).empty:
+        return Note(f"No donor has enough cells for a fraction.{_limits(m)}")
+    return figure(
+        _composition.draw,
+        table,
+        reference=m.reference,
+        needed=m.limits,
+        caption="Fractions, a point a donor, with the median of each condition. Hollow: none was "
+        f"found; drawn at half a cell.{_limits(m)}",
+        alt="Donors' fractions of each population by condition; the table holds the counts.",
+    )
+
+
+def _limits(m: Material) -> str:
+    cells, b_cells = (f.count(m.limits.get(name)) for name in ("n_total", "n_b"))
+    if not m.limits:
+        return ""
+    return (
+        f" Left out: donors with under {cells} counted cells, or {b_cells} B cells for parts of B."
+    )
+
+
+def _note(status: str, note: str) -> str:
+    """Status in words, with the notes that do not only repeat a count of the row."""
+    parts = [part for part in str(note).split("; ") if part and not part[0].isdigit()]
+    if status != "ok" or not parts:
+        parts = [f.words(status), *parts]
+    return "; ".join(parts)
+
+
 def _who(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Columns that say which donor a row is."""
     names = ["donor", "condition"]
@@ -89,10 +113,7 @@ def _who(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 def _counts(table: pd.DataFrame) -> Table:
     names, rows = _who(table)
     shown = [(column, head) for column, head in _COUNTS if column in table]
-    notes = [
-        "; ".join(part for part in (f.words(s) if s != "ok" else "", str(n)) if part) or "ok"
-        for s, n in zip(table["status"].astype(str), table["note"].astype(str), strict=True)
-    ]
+    notes = [_note(*pair) for pair in zip(table["status"], table["note"], strict=True)]
     for i, row in enumerate(rows):
         row += [f.count(table[column].iloc[i]) for column, _ in shown]
         row.append(notes[i])
@@ -108,7 +129,7 @@ def _readouts(table: pd.DataFrame) -> Table:
     names, rows = _who(table)
     shown = [(column, head) for column, head in _READOUTS if column in table]
     shown += [
-        (column, f"response {column.partition(':')[2].replace('T_NK', 'T/NK')}")
+        (column, f"log2 response {column.partition(':')[2].replace('T_NK', 'T/NK')}")
         for column in map(str, table.columns)
         if column.startswith("response_type1:") and not column.endswith("_se")
         and np.isfinite(table[column].to_numpy(dtype=float)).any()
@@ -144,7 +165,7 @@ def imbalance(m: Material) -> Section:
     ]
     for rows, what in (
         (table[ratio], "Composition: differences of the donors’ means in natural-log units."),
-        (table[~ratio], "Response and other scores: differences of the donors’ means."),
+        (table[~ratio], "Response: differences of the donors’ means, log2."),
     ):
         if np.isfinite(rows["effect"].to_numpy(dtype=float)).any():
             blocks.append(
@@ -152,7 +173,14 @@ def imbalance(m: Material) -> Section:
                        caption=f"{what} Lines are 95 % intervals; hollow: no interval.",
                        alt="Forest plot of effects; the table below holds every number.")
             )  # fmt: skip
-    blocks += [_effects(table), _robustness(table)]
+    shared, _ = f.apart(table["note"].astype(str).tolist())
+    if shared:
+        text = "; ".join(shared)
+        blocks.append(Text(f"{text[0].upper()}{text[1:]}.", "Of all rows"))
+    blocks.append(_effects(table))
+    told = table[np.isfinite(table["effect"].to_numpy(dtype=float))]
+    if len(told):
+        blocks.append(_robustness(told))
     if (table["readout"].isin(["lr_breg_effector", "ilr_2", "logit_breg_of_b"])).any():
         blocks.append(Note(f"{w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. {w.BREG}."))
     return Section("imbalance", title, blocks)
@@ -160,8 +188,9 @@ def imbalance(m: Material) -> Section:
 
 def _effects(table: pd.DataFrame) -> Table:
     names, rows = _compared(table)
-    for row, (_, r) in zip(rows, table.iterrows(), strict=True):
-        status, note = f.words(r["status"]), str(r["note"])
+    _, notes = f.apart(table["note"].astype(str).tolist())
+    for row, note, (_, r) in zip(rows, notes, table.iterrows(), strict=True):
+        status = f.words(r["status"])
         row += [
             f"{f.count(r['n_group'])} v {f.count(r['n_reference'])}",
             f.effect(r["effect"]),

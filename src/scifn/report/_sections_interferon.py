@@ -85,6 +85,8 @@ def _bounds(m: Material, table: pd.DataFrame) -> list[Block]:
     ligands = [name for name in dict.fromkeys(pooled["ligand"]) if name]
     alpha = pooled[pooled["ligand"] == ligands[0]] if ligands else pooled
     alpha = _in_order(alpha[alpha["n_cells"].to_numpy(dtype=float) > 0])
+    if alpha.empty:
+        return [Note("No bound can be given: IFNA transcripts are not measurable in any cell.")]
     rows = [
         [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
          f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["upper95"])]

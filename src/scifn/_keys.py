@@ -21,6 +21,7 @@ BREG_SCORE: Final = "scifn_breg_score"
 BREG_EVIDENCE: Final = "scifn_breg_evidence"
 IL10_UMI: Final = "scifn_il10_umi"
 TYPE_POSTERIOR: Final = "scifn_type_posterior"  # obsm
+PROTEIN: Final = "scifn_protein"  # obsm
 
 IFNA_UMI: Final = "scifn_ifna_umi"
 IFNA_BACKGROUND: Final = "scifn_ifna_background"
@@ -111,11 +112,16 @@ PSEUDOBULK: Final = "pseudobulk"
 IMBALANCE: Final = "imbalance"
 STRATA_TABLE: Final = "strata"
 BOUNDS: Final = "bounds"
+GATES: Final = "gates"
 
 COVERAGE_COLUMNS: Final = ("set", "reference", "n_genes", "n_found", "missing", "status")
 BOUNDS_COLUMNS: Final = (
     "donor", "condition", "cell_type", "ligand", "n_cells", "n_weak", "n_strong",
     "rate", "upper95", "pooled", "statement",
+)  # fmt: skip
+GATES_COLUMNS: Final = (
+    "population", "protein", "side", "scale", "threshold", "umi", "method",
+    "n_positive", "of", "percent", "note",
 )  # fmt: skip
 #: Readouts of the donor table that are tested between groups; the primary family.
 READOUTS: Final = (

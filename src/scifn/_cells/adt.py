@@ -1,0 +1,206 @@
+"""Noise of antibody-derived tags: what is background, and where a protein begins.
+
+Two sources of noise are handled, those of Mulè 2022 (doi:10.1038/s41467-022-29356-8):
+
+- each cell catches more or less of everything. Its background factor is the sum of the proteins
+  that are at background in it (isotype controls among them) over what such cells have on
+  average, shrunk towards 1;
+- each antibody has a background of its own. Its center is the lowest mode of the protein over
+  all cells and its spread the median absolute deviation of the values below that mode, which
+  positive cells cannot widen however many they are.
+
+Where the positive cells form a mode of their own the gate is the valley before it; where they do
+not (rare or dim ones) it stands :data:`SPREADS` robust standard deviations above the background.
+Values are asinh(UMI / 5), the scale of mass cytometry (Bendall 2011,
+doi:10.1126/science.1198704): linear where counts are few and logarithmic above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+COFACTOR: Final = 5.0
+SCALE: Final = "asinh(UMI / 5)"
+#: Robust standard deviations above the background at which a gate stands without a valley.
+SPREADS: Final = 5.0
+#: A cell at fewer than this is at background in that protein.
+AT_BACKGROUND: Final = 3.0
+#: Lowest valley, so that the shoulder of the background is not cut.
+LOWEST_VALLEY: Final = 2.5
+#: Least spread: half a UMI.
+MIN_SPREAD: Final = 0.1
+#: Pseudo-UMI of a factor of 1, and the most that one protein tells of the factor (NB variance).
+PRIOR_UMI: Final = 20.0
+DISPERSION: Final = 0.25
+#: No background is seen where the lowest mode is this high, in UMI and over the panel's median.
+HIGH_UMI: Final = 20.0
+HIGH_FOLD: Final = 10.0
+#: Fewest cells that a background is taken from.
+MIN_CELLS: Final = 100
+
+_WIDTH: Final = 0.01
+_BANDWIDTH: Final = 0.15
+_WINDOW: Final = 0.25
+_DIP_Z: Final = 3.0
+_MIN_PEAK: Final = 10.0
+#: A count stands for its interval: it is spread over it, so that ties make no modes.
+_OFFSETS: Final = (-0.375, -0.125, 0.125, 0.375)
+
+
+@dataclass(frozen=True)
+class Background:
+    """Center and spread of a protein's background, on the scale of :func:`transform`."""
+
+    center: float
+    spread: float
+
+    def at(self, spreads: float) -> float:
+        """The value that many spreads above the center."""
+        return self.center + spreads * self.spread
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where a protein begins, and how that was found; NaN where it cannot be told."""
+
+    threshold: float
+    method: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a threshold."""
+        return bool(np.isfinite(self.threshold))
+
+
+def transform(umi: Floats, factor: Floats | float = 1.0) -> Floats:
+    """asinh(UMI / 5), of UMI over the background factor of their cell."""
+    return np.asarray(np.arcsinh(umi / factor / COFACTOR), dtype=np.float64)
+
+
+def to_umi(value: float) -> float:
+    """UMI of a value, in a cell of ordinary background."""
+    return float(COFACTOR * np.sinh(value))
+
+
+class Density:
+    """Histogram of one protein with every count spread over its interval."""
+
+    def __init__(self, umi: Floats, factor: Floats | float = 1.0, weights: Floats | None = None):
+        highest = float(np.max(transform(umi, factor), initial=0.0)) + 0.5
+        n_bins = int(np.ceil((highest + 0.5) / _WIDTH))
+        self.edges = np.linspace(-0.5, highest, n_bins + 1)
+        self.mass = np.zeros(n_bins)
+        for offset in _OFFSETS:
+            at = transform(umi + offset, factor)
+            self.mass += np.histogram(at, bins=self.edges, weights=weights)[0]
+        self.mass /= len(_OFFSETS)
+        self.centers = (self.edges[1:] + self.edges[:-1]) / 2
+        reach = np.arange(-4 * _BANDWIDTH, 4 * _BANDWIDTH + _WIDTH / 2, _WIDTH)
+        kernel = np.exp(-0.5 * (reach / _BANDWIDTH) ** 2)
+        self.smooth = np.convolve(self.mass, kernel / kernel.sum(), mode="full")
+        cut = (kernel.size - 1) // 2
+        self.smooth = self.smooth[cut : cut + n_bins]
+
+    def peaks(self, share: float) -> NDArray[np.int64]:
+        """Local maxima at ``share`` of the highest or more, in ascending order."""
+        d = self.smooth
+        up = np.r_[True, d[1:] > d[:-1]]
+        down = np.r_[d[:-1] >= d[1:], True]
+        return np.asarray(np.flatnonzero(up & down & (d > share * d.max())))
+
+    def count(self, at: int) -> float:
+        """Cells in a window around a bin."""
+        near = np.abs(self.centers - self.centers[at]) <= _WINDOW
+        return float(self.mass[near].sum())
+
+
+def background(density: Density) -> Background:
+    """The lowest mode that is no ripple, and the spread of what lies below it."""
+    mode = int(density.peaks(0.05)[0])
+    center = float(density.centers[mode])
+    below = np.cumsum(density.mass[: mode + 1])
+    half = int(np.searchsorted(below, below[-1] / 2))
+    spread = 1.4826 * (center - float(density.centers[half]))
+    return Background(center, max(spread, MIN_SPREAD))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Background factor of each cell, and the background of an ordinary protein in UMI."""
+
+    factor: Floats
+    usual_umi: float
+
+    def hides(self, fit: Background) -> bool:
+        """Whether the lowest mode is too high to be background: all cells carry the protein."""
+        umi = to_umi(fit.center)
+        return umi > HIGH_UMI and umi > HIGH_FOLD * max(self.usual_umi, 0.5)
+
+
+def noise(umi: NDArray[np.float32], proteins: Sequence[int]) -> Noise:
+    """Background factor of each cell, from the proteins that are at background in it.
+
+    Parameters
+    ----------
+    umi
+        Cells x antibodies.
+    proteins
+        Columns of antibodies against proteins and of isotype controls.
+    """
+    fits = {i: background(_of_counts(umi[:, i])) for i in proteins}
+    usual = float(np.median([to_umi(fit.center) for fit in fits.values()]))
+    panel = Noise(np.ones(umi.shape[0]), usual)
+    seen, expected = np.full(umi.shape[0], PRIOR_UMI), np.full(umi.shape[0], PRIOR_UMI)
+    for i, fit in fits.items():
+        low = umi[:, i] <= to_umi(fit.at(AT_BACKGROUND))
+        mean = float(umi[low, i].mean(dtype=np.float64)) if low.any() else 0.0
+        if mean > 0 and not panel.hides(fit):
+            weight = 1.0 / (1.0 + DISPERSION * mean)
+            seen[low] += weight * umi[low, i]
+            expected[low] += weight * mean
+    return Noise(np.asarray(seen / expected), usual)
+
+
+def _of_counts(column: NDArray[np.float32]) -> Density:
+    counts = np.bincount(column.astype(np.int64))
+    seen = np.flatnonzero(counts)
+    return Density(seen.astype(np.float64), weights=counts[seen].astype(np.float64))
+
+
+def gate(density: Density, fit: Background, *, valley: bool = True) -> Gate:
+    """Where positive cells begin.
+
+    Parameters
+    ----------
+    density, fit
+        Of the protein.
+    valley
+        Look for a valley. A protein whose dim cells are many and whose bright cells are rare has
+        none that can be relied on.
+    """
+    fallback = Gate(fit.at(SPREADS), f"background + {SPREADS:g} SD")
+    if not valley:
+        return fallback
+    start = int(np.searchsorted(density.centers, fit.at(LOWEST_VALLEY)))
+    for peak in density.peaks(0.0):
+        if peak <= start or density.centers[peak] < fit.at(AT_BACKGROUND):
+            continue
+        at = start + _lowest(density.smooth[start:peak])
+        high, low = density.count(int(peak)), density.count(at)
+        if high >= _MIN_PEAK and high - low > _DIP_Z * np.sqrt(high + low):
+            return Gate(float(density.centers[at]), "valley")
+    return fallback
+
+
+def _lowest(d: Floats) -> int:
+    """Middle of the lowest stretch."""
+    low = np.flatnonzero(d <= d.min() * 1.05 + 1e-9)
+    return int(low[low.size // 2])

@@ -139,15 +139,16 @@ def stratify(
             for j in range(len(genes))
         ]
         agree = np.where(known, np.mean(same, axis=0), np.nan)
+    # a NaN that pandas repeats itself makes a column of objects, which h5ad cannot hold
     table = pd.DataFrame(
         {
             "donor": [str(d) for d in expression["donor"]],
             "condition": [str(c) for c in condition],
             "signature": signature,
             "score": score,
-            "cutoff": cut.value,
-            "cutoff_low": cut.low,
-            "cutoff_high": cut.high,
+            "cutoff": np.full(len(score), cut.value),
+            "cutoff_low": np.full(len(score), cut.low),
+            "cutoff_high": np.full(len(score), cut.high),
             "stratum": [str(s) for s in stratum],
             "n_genes": len(genes),
             "stability": agree,

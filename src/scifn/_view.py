@@ -34,6 +34,10 @@ ENSEMBL_COLUMNS = (
     "feature_id", "ENSEMBL",
 )  # fmt: skip
 SPECIES = ("human", "mouse")
+#: Kind of scale of a matrix with NaN or infinite values.
+NOT_FINITE = "not finite"
+#: Cells that a message names.
+SHOWN = 3
 REMEDY = (
     "Give the raw UMI counts, for instance adata.layers['counts'] or adata.raw, and name the "
     "layer with layer=; scifn never uses scaled or corrected values."
@@ -180,7 +184,7 @@ def _named(adata: AnnData, layer: str) -> tuple[str, Any, pd.DataFrame]:
 
 def _source(where: str, matrix: Any, var: pd.DataFrame) -> Source:
     sample = _matrix.sample_rows(matrix, SAMPLED_ROWS)
-    scale = _matrix.sniff(sample, whole_rows=sample.shape[1] == matrix.shape[1])
+    scale = _matrix.sniff(sample)
     return Source(where, matrix, var, scale)
 
 
@@ -203,6 +207,8 @@ def choose(adata: AnnData, layer: str | None = None) -> tuple[Source, list[str]]
         if matrix is None:
             raise MatrixError(f"layer={layer!r}: the AnnData has no X. {REMEDY}")
         source = _source(where, matrix, var)
+        if source.scale.kind == NOT_FINITE:
+            raise MatrixError(_unreadable(adata, source))
         if source.scale.kind not in _matrix.USABLE:
             raise ScaleError(f"{where} {source.scale.reason}. {REMEDY}")
         return source, []
@@ -215,14 +221,14 @@ def choose(adata: AnnData, layer: str | None = None) -> tuple[Source, list[str]]
     return chosen, passed
 
 
-def _preference(source: Source) -> tuple[int, int]:
+def _preference(source: Source) -> tuple[int, int, bool]:
     kind, recoverable = source.scale.kind, source.scale.recoverable
     tier = 2 if recoverable else 3
     if kind == "counts":
         tier = 0 if source.where.startswith("layers") else 1
         # integer raw comes before integer X, whatever their widths
-        return tier, 0 if source.where == "raw" else 1
-    return tier, -int(source.matrix.shape[1])
+        return tier, 0, source.where != "raw"
+    return tier, -int(source.matrix.shape[1]), source.where == "raw"
 
 
 def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
@@ -230,6 +236,11 @@ def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
         layers = ", ".join(map(repr, adata.layers)) or "none"
         return f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY}"
     found = "; ".join(f"{source.where} {source.scale.reason}" for source in sources)
+    bad = next((source for source in sources if source.scale.kind == NOT_FINITE), None)
+    if bad is not None:
+        found += f" ({_unreadable(adata, bad)})" if len(sources) > 1 else ""
+    if len(sources) == 1 and bad is not None:
+        return _unreadable(adata, bad)
     return f"no matrix here can be read as expression: {found}. {REMEDY}"
 
 
@@ -304,7 +315,7 @@ def read(
     is_gene = gene_features(source.var)
     names, ensembl, where = _identifiers(source.var, gene_symbols)
     resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
-    panel = _matrix.one_pass(source.matrix, resolution.columns, is_gene, source.scale.kind)
+    panel = _pass(adata, source, resolution.columns, is_gene)
     is_counts = _verify(source, panel)
     values, total = _in_umi(panel, source.scale.kind)
     notes += _notes(adata, source, panel, is_gene, is_counts)
@@ -318,6 +329,32 @@ def read(
         species=resolution.species,
         n_features=int(is_gene.sum()),
         record=record,
+    )
+
+
+def _pass(
+    adata: AnnData,
+    source: Source,
+    columns: Sequence[tuple[int, ...]],
+    is_gene: NDArray[np.bool_],
+) -> _matrix.Panel:
+    """The one reading of the matrix; a value that no one can read is told by its cell."""
+    scale = source.scale
+    try:
+        return _matrix.one_pass(
+            source.matrix, columns, is_gene, scale.kind, recover=scale.recoverable
+        )
+    except _matrix.Unreadable as error:
+        raise MatrixError(_unreadable(adata, source)) from error
+
+
+def _unreadable(adata: AnnData, source: Source) -> str:
+    """Which cells hold values that are not expression (reads the matrix again, to name them)."""
+    rows = _matrix.unreadable_rows(source.matrix)
+    shown = ", ".join(repr(str(adata.obs_names[row])) for row in rows[:SHOWN])
+    return (
+        f"{source.where}: {rows.size:,} of {adata.n_obs:,} cells hold NaN, infinite or negative "
+        f"values ({shown}{', ...' if rows.size > SHOWN else ''}). {REMEDY} Or drop these cells."
     )
 
 

@@ -8,8 +8,18 @@ of it, what its panel genes and the totals of each cell are
 
 from __future__ import annotations
 
-from scifn._matrix._pass import Panel, one_pass
+from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._scale import USABLE, Scale, sniff
 from scifn._matrix._storage import sample_rows, storage_name
 
-__all__ = ["USABLE", "Panel", "Scale", "one_pass", "sample_rows", "sniff", "storage_name"]
+__all__ = [
+    "USABLE",
+    "Panel",
+    "Scale",
+    "Unreadable",
+    "one_pass",
+    "sample_rows",
+    "sniff",
+    "storage_name",
+    "unreadable_rows",
+]

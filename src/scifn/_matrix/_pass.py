@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
-from scifn._matrix._storage import blocks, dask_parts, is_column_compressed, is_dask
+from scifn._matrix._storage import (
+    as_csr,
+    blocks,
+    dask_parts,
+    is_column_compressed,
+    is_dask,
+)
 
-#: Cells that a message names.
-_SHOWN = 3
+
+class Unreadable(MatrixError):  # noqa: N818  (never seen by a user: the view names the cells)
+    """A value of the matrix is NaN, infinite or negative."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class Panel:
     n_genes
         Features above zero in each cell.
     one
-        Value of one UMI in each cell (1 for counts); inf in an empty cell.
+        Value of one UMI in each cell (1 for counts), or its smallest value above zero where
+        counts are not recovered; inf in an empty cell.
     exact
         Whether every value of each cell is a whole multiple of ``one``.
     """
@@ -52,7 +61,12 @@ def selector(columns: Sequence[tuple[int, ...]], n_features: int) -> Any:
 
 
 def one_pass(
-    matrix: Any, columns: Sequence[tuple[int, ...]], included: NDArray[np.bool_], kind: str
+    matrix: Any,
+    columns: Sequence[tuple[int, ...]],
+    included: NDArray[np.bool_],
+    kind: str,
+    *,
+    recover: bool = True,
 ) -> Panel:
     """Read ``matrix`` once.
 
@@ -66,143 +80,152 @@ def one_pass(
         Features that count towards a cell's total (not antibodies or TE features).
     kind
         Scale, a key of :data:`~scifn._matrix._scale.LINEARIZE`.
+    recover
+        Whether counts are looked for in a normalized matrix.
     """
-    n_cells, n_features = matrix.shape
-    select = selector(columns, n_features)
+    select = selector(columns, matrix.shape[1])
     weight = included.astype(np.float64)
+    how = _How(kind, recover)
     if is_dask(matrix):
-        return _dask_pass(matrix, select, weight, kind)
-    parts = [
-        _reduce(block.matrix, select[block.features], weight[block.features], kind)
+        parts = _dask_pass(matrix, select, weight, how)
+    else:
+        whole = not is_column_compressed(matrix)
+        read = (
+            _reduce(block.matrix, select[block.features], weight[block.features], how, whole=whole)
+            for block in blocks(matrix)
+        )
+        parts = list(read) if whole else [reduce(_join, read)]
+    return _finish(parts, (matrix.shape[0], len(columns)), how)
+
+
+def unreadable_rows(matrix: Any) -> NDArray[np.int64]:
+    """Rows that hold NaN, infinite or negative values (for a message: reads all of ``matrix``)."""
+    found = [
+        np.unique(_rows(block.matrix)[_bad(block.matrix.data)]) + block.rows.start
         for block in blocks(matrix)
     ]
-    if is_column_compressed(matrix):
-        return _finish(_add(parts))
-    return _finish(_stack(parts, n_cells, len(columns)))
+    return np.unique(np.concatenate(found)).astype(np.int64)
 
 
-def _reduce(block: Any, select: Any, weight: NDArray[np.float64], kind: str) -> dict[str, Any]:
-    """Everything that is kept of one CSR block."""
-    _refuse_unreadable(block)
-    linear = block.astype(np.float64)
-    linear.data = LINEARIZE[kind](linear.data)
-    smallest = row_minimum(linear)
-    if kind == "counts":
-        whole = linear.data == np.floor(linear.data)
-        rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-        exact = np.bincount(rows[~whole], minlength=block.shape[0]) == 0
-        one = np.where(np.isfinite(smallest), 1.0, np.inf)
-    else:
+@dataclass(frozen=True)
+class _How:
+    """How values are read: their scale, and whether counts are looked for."""
+
+    kind: str
+    recover: bool
+
+    def linear(self, block: Any) -> Any:
+        if _bad(block.data).any():
+            raise Unreadable("some cells hold NaN, infinite or negative values")
+        linear = block.astype(np.float64)
+        linear.data = LINEARIZE[self.kind](linear.data)
+        return linear
+
+    def one(self, linear: Any) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Value of one UMI of each row, and whether the row is made of whole ones."""
+        smallest = row_minimum(linear)
+        empty = ~np.isfinite(smallest)
+        if self.kind == "counts":
+            off = linear.data != np.floor(linear.data)
+            exact = np.bincount(_rows(linear)[off], minlength=linear.shape[0]) == 0
+            return np.where(empty, np.inf, 1.0), exact
+        if not self.recover:
+            return smallest, empty
         one, exact = unit(linear, smallest)
-        exact |= ~np.isfinite(smallest)
-    kept = linear.data > 0
-    detected = np.bincount(
-        np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[
-            kept & (weight[linear.indices] > 0)
-        ],
-        minlength=block.shape[0],
-    )
-    return {
+        return one, exact | empty
+
+
+def _bad(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.asarray(~np.isfinite(values) | (values < 0))
+
+
+def _rows(matrix: Any) -> NDArray[np.int64]:
+    """Row of each stored value of a CSR matrix."""
+    return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+
+
+def _reduce(
+    block: Any, select: Any, weight: NDArray[np.float64], how: _How, *, whole: bool
+) -> dict[str, Any]:
+    """Everything that is kept of one CSR block; ``whole`` says that its rows are."""
+    linear = how.linear(block)
+    seen = (linear.data > 0) & (weight[linear.indices] > 0)
+    kept = {
         "values": sp.csr_array(linear @ select),
         "total": linear @ weight,
-        "n_genes": detected,
-        "one": one,
-        "exact": exact,
+        "n_genes": np.bincount(_rows(block)[seen], minlength=block.shape[0]),
     }
+    if whole:
+        kept["one"], kept["exact"] = how.one(linear)
+    else:
+        # what one UMI is can only be told from all values of a cell
+        kept["levels"] = _levels(linear)
+    return kept
 
 
-def _refuse_unreadable(block: Any) -> None:
-    bad = ~np.isfinite(block.data) | (block.data < 0)
-    if not bad.any():
-        return
-    rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[bad]
-    shown = ", ".join(str(row) for row in np.unique(rows)[:_SHOWN])
-    msg = (
-        f"{np.unique(rows).size} cells hold NaN, infinite or negative values (rows {shown} of a "
-        "block of the matrix); expression must be finite and not negative. Give the layer with "
-        "raw counts (layer=), or drop these cells."
-    )
-    raise MatrixError(msg)
+def _levels(linear: Any) -> Any:
+    """Distinct values above zero of each row, as CSR: a cell of counts has few of them."""
+    kept = linear.data > 0
+    rows, values = _rows(linear)[kept], linear.data[kept]
+    order = np.lexsort((values, rows))
+    rows, values = rows[order], values[order]
+    new = np.ones(rows.size, dtype=bool)
+    new[1:] = (rows[1:] != rows[:-1]) | (values[1:] != values[:-1])
+    rows, values = rows[new], values[new]
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=linear.shape[0]))])
+    place = np.arange(rows.size) - ends[rows]
+    shape = (linear.shape[0], int(place.max()) + 1 if rows.size else 1)
+    return sp.csr_array((values, place, ends), shape=shape)
 
 
-def _dask_pass(matrix: Any, select: Any, weight: NDArray[np.float64], kind: str) -> Panel:
-    """As :func:`one_pass`, each chunk reduced where it lives; only the small parts come back."""
-    from dask.base import compute
-    from dask.delayed import delayed
-
-    layout = list(dask_parts(matrix))
-    lazy = [
-        delayed(_reduce_chunk)(chunk, select[features], weight[features], kind)
-        for _, features, chunk in layout
-    ]
-    parts = compute(*lazy)
-    by_rows: dict[tuple[int, int], list[dict[str, Any]]] = {}
-    for (rows, _, _), part in zip(layout, parts, strict=True):
-        by_rows.setdefault((rows.start, rows.stop), []).append(part)
-    stacked = _stack(
-        [_add(by_rows[key]) for key in sorted(by_rows)], matrix.shape[0], select.shape[1]
-    )
-    return _finish(stacked)
-
-
-def _reduce_chunk(
-    chunk: Any, select: Any, weight: NDArray[np.float64], kind: str
-) -> dict[str, Any]:
-    from scifn._matrix._storage import _as_csr
-
-    return _reduce(_as_csr(chunk), select, weight, kind)
-
-
-def _add(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Join parts that hold the same cells and different features."""
-    if len(parts) == 1:
-        return parts[0]
-    one = np.min([part["one"] for part in parts], axis=0)
-    values = parts[0]["values"]
-    for part in parts[1:]:
-        values = values + part["values"]
-    return {
-        "values": values,
-        "total": np.sum([part["total"] for part in parts], axis=0),
-        "n_genes": np.sum([part["n_genes"] for part in parts], axis=0),
-        "one": one,
-        "exact": np.all([part["exact"] & _multiple(part["one"], one) for part in parts], axis=0),
-    }
-
-
-def _multiple(values: NDArray[np.float64], one: NDArray[np.float64]) -> NDArray[np.bool_]:
-    finite = np.isfinite(values)
-    ratio = np.where(finite, values, 1.0) / np.where(finite, one, 1.0)
-    return np.asarray(~finite | (np.abs(ratio - np.rint(ratio)) < 0.05))
-
-
-def _stack(parts: list[dict[str, Any]], n_cells: int, n_genes: int) -> dict[str, Any]:
-    """Join parts that hold successive cells."""
-    if not parts:
-        empty = np.zeros(n_cells)
-        values = sp.csr_array((n_cells, n_genes))
-        return {
-            "values": values,
-            "total": empty,
-            "n_genes": empty,
-            "one": empty,
-            "exact": empty == 0,
-        }
-    joined = {
-        key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key != "values"
-    }
-    joined["values"] = sp.vstack([part["values"] for part in parts], format="csr")
+def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Join what is kept of the same cells and different features."""
+    joined = {key: one[key] + other[key] for key in ("values", "total", "n_genes")}
+    joined["levels"] = _levels(sp.hstack([one["levels"], other["levels"]], format="csr"))
     return joined
 
 
-def _finish(parts: dict[str, Any]) -> Panel:
-    values = sp.csr_array(parts["values"])
+def _dask_pass(
+    matrix: Any, select: Any, weight: NDArray[np.float64], how: _How
+) -> list[dict[str, Any]]:
+    """As :func:`one_pass`, each chunk reduced where it lives; only the small parts come back."""
+    import dask
+
+    layout = list(dask_parts(matrix))
+    whole = matrix.numblocks[1] == 1
+    lazy = [
+        dask.delayed(_reduce_chunk)(chunk, select[features], weight[features], how, whole=whole)
+        for _, features, chunk in layout
+    ]
+    by_rows: dict[int, dict[str, Any]] = {}
+    for (rows, _, _), part in zip(layout, dask.compute(*lazy), strict=True):
+        start = rows.start
+        by_rows[start] = _join(by_rows[start], part) if start in by_rows else part
+    return [by_rows[start] for start in sorted(by_rows)]
+
+
+def _reduce_chunk(
+    chunk: Any, select: Any, weight: NDArray[np.float64], how: _How, *, whole: bool
+) -> dict[str, Any]:
+    return _reduce(as_csr(chunk), select, weight, how, whole=whole)
+
+
+def _finish(parts: list[dict[str, Any]], shape: tuple[int, int], how: _How) -> Panel:
+    """Stack parts that hold successive cells."""
+    for part in parts:
+        if "levels" in part:
+            part["one"], part["exact"] = how.one(part.pop("levels"))
+    values = sp.vstack([sp.csr_array((0, shape[1])), *(part["values"] for part in parts)], "csr")
     values.sum_duplicates()
     values.eliminate_zeros()
+
+    def stacked(key: str, dtype: Any) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, dtype), *(part[key] for part in parts)]).astype(dtype)
+
     return Panel(
         values=values,
-        total=np.asarray(parts["total"], dtype=np.float64),
-        n_genes=np.asarray(parts["n_genes"], dtype=np.int64),
-        one=np.asarray(parts["one"], dtype=np.float64),
-        exact=np.asarray(parts["exact"], dtype=bool),
+        total=stacked("total", np.float64),
+        n_genes=stacked("n_genes", np.int64),
+        one=stacked("one", np.float64),
+        exact=stacked("exact", np.bool_),
     )

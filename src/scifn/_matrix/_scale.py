@@ -49,8 +49,8 @@ class Scale:
     reason: str
 
 
-def sniff(sample: Any, *, whole_rows: bool = True) -> Scale:
-    """Scale of the rows in ``sample`` (CSR); ``whole_rows`` is False for a sample of columns."""
+def sniff(sample: Any) -> Scale:
+    """Scale of the rows in ``sample`` (CSR)."""
     data = np.asarray(sample.data, dtype=np.float64)
     if not np.isfinite(data).all():
         return Scale("not finite", np.nan, False, "holds NaN or infinite values")
@@ -60,8 +60,6 @@ def sniff(sample: Any, *, whole_rows: bool = True) -> Scale:
         return Scale("scaled", np.nan, False, "holds negative values (scaled or corrected)")
     if (data == np.floor(data)).all():
         return Scale("counts", np.nan, True, "all values are non-negative integers")
-    if not whole_rows:
-        return Scale("log1p", np.nan, True, "not integers; read as log1p, verified while reading")
     for kind in ("log1p", "normalized", "log2", "log1p of log1p"):
         found = _try_recovery(sample, kind)
         if found is not None:

@@ -7,18 +7,21 @@ function here and one parameter in ``tests/conftest.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 
 #: Non-zeros in a block: small enough for a laptop, large enough to amortize the call.
 BLOCK_NNZ = 4_000_000
+#: Columns of a column-compressed file that tell integers from logarithms.
+_FIRST_COLUMNS = 500
 
 SUPPORTED = (
     "numpy array, scipy CSR or CSC (matrix or array), backed h5ad (CSR, CSC or dense), "
@@ -43,16 +46,27 @@ def _row_slices(shape: tuple[int, int], nnz: int | None) -> Iterator[slice]:
         yield slice(start, min(start + step, n_rows))
 
 
-def _as_csr(block: Any) -> Any:
-    """CSR of a dense or sparse block; floats at least 32 bits wide, so that sums are exact."""
+def as_csr(block: Any) -> Any:
+    """CSR of a dense or sparse block, every place stored once; never the caller's own memory.
+
+    Floats become at least 32 bits wide: scipy has no narrower ones, and sums stay exact.
+    """
+    if block.dtype.kind not in "biuf":
+        msg = (
+            f"the matrix holds values of type {block.dtype}; numbers are needed. Convert it, for "
+            "instance with .astype('float32')."
+        )
+        raise MatrixError(msg)
+    if block.dtype == np.float16:
+        block = block.astype(np.float32)
     block = sp.csr_array(block)
+    if block.dtype == np.bool_:
+        block = block.astype(np.int8)
     if not block.has_canonical_format:
-        # entries that stand twice are one value; the user's own arrays are never touched
+        # a place may be stored in parts; their sum is the value, and only it may be transformed
         block = block.copy()
         block.sum_duplicates()
-    if block.dtype == np.bool_:
-        return block.astype(np.int8)
-    return block.astype(np.float32) if block.dtype == np.float16 else block
+    return block
 
 
 @singledispatch
@@ -62,9 +76,10 @@ def blocks(matrix: Any) -> Iterator[Block]:
     if module == "dask":
         return _dask_blocks(matrix)
     if module == "anndata" and hasattr(matrix, "format"):  # a sparse matrix in a backed file
-        return _backed_csc(matrix) if matrix.format == "csc" else _backed_rows(matrix)
+        nnz = int(matrix.group["data"].shape[0])
+        return _csc(matrix, nnz) if matrix.format == "csc" else _backed_rows(matrix, nnz)
     if module in {"h5py", "zarr"}:
-        return _backed_rows(matrix)
+        return _backed_rows(matrix, None)
     msg = (
         f"the matrix is stored as {type(matrix).__module__}.{type(matrix).__name__}, which scifn "
         f"cannot read; it reads {SUPPORTED}. Convert it, for instance with scipy.sparse.csr_array."
@@ -76,47 +91,36 @@ def blocks(matrix: Any) -> Iterator[Block]:
 def _dense(matrix: np.ndarray[Any, Any]) -> Iterator[Block]:
     everything = slice(0, matrix.shape[1])
     for rows in _row_slices(matrix.shape, None):
-        yield Block(rows, everything, _as_csr(np.asarray(matrix[rows])))
+        yield Block(rows, everything, as_csr(np.asarray(matrix[rows])))
 
 
 @blocks.register(sp.spmatrix)
 @blocks.register(sp.sparray)
 def _sparse(matrix: Any) -> Iterator[Block]:
     if matrix.format == "csc":
-        yield from _csc(matrix, lambda columns: matrix[:, columns])
+        yield from _csc(matrix, matrix.nnz)
         return
     matrix = matrix if matrix.format == "csr" else matrix.tocsr()
     everything = slice(0, matrix.shape[1])
     for rows in _row_slices(matrix.shape, matrix.nnz):
-        yield Block(rows, everything, _as_csr(matrix[rows]))
+        yield Block(rows, everything, as_csr(matrix[rows]))
 
 
-def _csc(matrix: Any, take: Callable[[slice], Any]) -> Iterator[Block]:
+def _csc(matrix: Any, nnz: int | None) -> Iterator[Block]:
     everything = slice(0, matrix.shape[0])
-    nnz = getattr(matrix, "nnz", None)
     for columns in _row_slices((matrix.shape[1], matrix.shape[0]), nnz):
-        yield Block(everything, columns, _as_csr(take(columns)))
+        yield Block(everything, columns, as_csr(matrix[:, columns]))
 
 
-def _backed_csc(matrix: Any) -> Iterator[Block]:
-    return _csc(matrix, lambda columns: matrix[:, columns])
-
-
-def _backed_rows(matrix: Any) -> Iterator[Block]:
+def _backed_rows(matrix: Any, nnz: int | None) -> Iterator[Block]:
     everything = slice(0, matrix.shape[1])
-    for rows in _row_slices(matrix.shape, _stored_values(matrix)):
-        yield Block(rows, everything, _as_csr(matrix[rows.start : rows.stop]))
-
-
-def _stored_values(matrix: Any) -> int | None:
-    """Stored values of a sparse dataset in a file; None of a dense one."""
-    group = getattr(matrix, "group", None)
-    return int(group["data"].shape[0]) if group is not None else None
+    for rows in _row_slices(matrix.shape, nnz):
+        yield Block(rows, everything, as_csr(matrix[rows.start : rows.stop]))
 
 
 def _dask_blocks(matrix: Any) -> Iterator[Block]:
     for rows, features, delayed in dask_parts(matrix):
-        yield Block(rows, features, _as_csr(delayed.compute()))
+        yield Block(rows, features, as_csr(delayed.compute()))
 
 
 def dask_parts(matrix: Any) -> Iterator[tuple[slice, slice, Any]]:
@@ -158,28 +162,37 @@ def storage_name(matrix: Any) -> str:
 def sample_rows(matrix: Any, n: int) -> Any:
     """About ``n`` rows spread evenly over ``matrix``, as CSR (all rows if there are fewer).
 
-    Column-compressed storage is sampled whole when it is in memory; from a file, its first
-    columns stand in (enough to tell integers from logarithms).
+    Of column-compressed storage in a file the first columns are enough where they are integers
+    (one read of the file in all); else its rows cost a reading of their own.
     """
     n_rows = matrix.shape[0]
-    if is_column_compressed(matrix) and not sp.issparse(matrix):
-        return _as_csr(matrix[:, : min(matrix.shape[1], 500)])
-    if n_rows <= n and not is_dask(matrix):
-        return _as_csr(matrix[:])
-    starts = np.unique(np.linspace(0, max(n_rows - 1, 0), min(n, max(n_rows, 1))).astype(np.int64))
     if is_dask(matrix):
-        return _as_csr(_first_dask_rows(matrix, n))
+        return _first_dask_rows(matrix, n)
+    starts = np.unique(np.linspace(0, max(n_rows - 1, 0), min(n, n_rows)).astype(np.int64))
+    if is_column_compressed(matrix) and not sp.issparse(matrix):
+        return _backed_csc_rows(matrix, starts)
     if sp.issparse(matrix) or isinstance(matrix, np.ndarray):
-        matrix = matrix if getattr(matrix, "format", "csr") != "coo" else matrix.tocsr()
-        return _as_csr(matrix[starts])
+        matrix = matrix.tocsr() if getattr(matrix, "format", "csr") == "coo" else matrix
+        return as_csr(matrix[starts])
+    if n_rows <= n:
+        return as_csr(matrix[:])
     # from a file, eight runs of rows are read rather than n scattered ones
     runs = [slice(int(s), int(min(s + n // 8 + 1, n_rows))) for s in starts[:: max(1, n // 8)]]
-    return sp.vstack([_as_csr(matrix[run.start : run.stop]) for run in runs], format="csr")
+    return sp.vstack([as_csr(matrix[run.start : run.stop]) for run in runs], format="csr")
+
+
+def _backed_csc_rows(matrix: Any, rows: NDArray[np.int64]) -> Any:
+    first = as_csr(matrix[:, : min(matrix.shape[1], _FIRST_COLUMNS)])
+    if (first.data != 0).any() and (first.data == np.floor(first.data)).all():
+        return first
+    return sp.hstack([block.matrix[rows] for block in blocks(matrix)], format="csr")
 
 
 def _first_dask_rows(matrix: Any, n: int) -> Any:
-    """Some rows of the first row of chunks: only those chunks are computed."""
-    height = matrix.chunks[0][0]
-    rows = min(n, int(height)) if not np.isnan(height) else n
-    parts = [_as_csr(matrix.blocks[0, j].compute())[:rows] for j in range(matrix.numblocks[1])]
-    return sp.hstack(parts, format="csr")
+    """Rows of the first row of chunks that is not all zero: only those chunks are computed."""
+    for i in range(matrix.numblocks[0]):
+        chunks = [matrix.blocks[i, j].compute() for j in range(matrix.numblocks[1])]
+        rows = sp.hstack([as_csr(chunk)[:n] for chunk in chunks], format="csr")
+        if (rows.data != 0).any():
+            break
+    return rows

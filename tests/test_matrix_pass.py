@@ -1,0 +1,259 @@
+"""One pass: every kind of storage, block size and order gives the numbers of plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scifn import _matrix
+from scifn._errors import MatrixError
+from scifn._matrix import _pass, _storage
+
+#: Panel genes as positions of features: the second is two features, the last not in order.
+COLUMNS = ((3,), (0, 9), (5,), (11, 1, 7))
+
+
+def counts(seed=0, n_cells=23, n_features=13):
+    """UMI counts with empty cells, an empty gene and one of every count up to seven."""
+    made = np.random.default_rng(seed).poisson(0.7, (n_cells, n_features)).astype(float)
+    made[[4, n_cells - 1]] = 0
+    made[:, 2] = 0
+    made[0, : min(8, n_features)] = np.arange(min(8, n_features))
+    return made
+
+
+def log1p_cp10k(made):
+    total = made.sum(axis=1, keepdims=True)
+    return np.log1p(np.divide(made * 1e4, total, out=np.zeros_like(made), where=total > 0))
+
+
+def included(n_features=13):
+    """All but the last two features are genes."""
+    return np.arange(n_features) < n_features - 2
+
+
+def expected(held, columns=COLUMNS):
+    """Panel, totals and detected genes by plain numpy."""
+    panel = np.stack([held[:, list(group)].sum(axis=1) for group in columns], axis=1)
+    genes = held[:, included(held.shape[1])]
+    return panel, genes.sum(axis=1), (genes > 0).sum(axis=1)
+
+
+def assert_counts(panel, held):
+    values, total, n_genes = expected(held)
+    assert panel.values.format == "csr"
+    assert (panel.values.toarray() == values).all()
+    assert (panel.values.data != 0).all()
+    assert (panel.total == total).all()
+    assert (panel.n_genes == n_genes).all()
+    assert (panel.exact == (held == np.floor(held)).all(axis=1)).all()
+    assert (panel.one == np.where(held.any(axis=1), 1.0, np.inf)).all()
+
+
+@pytest.fixture(params=[1, 17, 4_000_000])
+def block_nnz(request, monkeypatch):
+    """Blocks of one row or column, of a few, and of everything."""
+    monkeypatch.setattr(_storage, "BLOCK_NNZ", request.param)
+    return request.param
+
+
+def test_every_storage_and_block_size_gives_the_panel_of_numpy(storage, block_nnz):
+    made = counts()
+    panel = _matrix.one_pass(storage(made), COLUMNS, included(), "counts")
+    assert_counts(panel, storage.held(made))
+
+
+def test_every_storage_gives_back_the_counts_of_logarithms(float_storage, block_nnz):
+    made = counts()
+    panel = _matrix.one_pass(float_storage(log1p_cp10k(made)), COLUMNS, included(), "log1p")
+    values, total, n_genes = expected(made)
+    one = np.divide(1e4, made.sum(axis=1), out=np.full(len(made), np.inf), where=made.any(axis=1))
+    assert panel.exact.all()
+    np.testing.assert_allclose(panel.one, one, rtol=1e-5)
+    unit = np.where(np.isfinite(one), one, 1.0)
+    np.testing.assert_allclose(panel.values.toarray() / unit[:, None], values, rtol=1e-5)
+    np.testing.assert_allclose(panel.total / unit, total, rtol=1e-5)
+    assert (panel.n_genes == n_genes).all()
+
+
+def test_one_umi_is_told_from_all_features_of_a_cell(float_storage, block_nnz):
+    """No value of the cell is one UMI, and no column holds two values that tell it."""
+    made = np.zeros((6, 13))
+    made[:, [0, 3, 5, 9]] = [2, 3, 7, 4]  # the smallest is two UMI; 3 and 7 say so
+    made[3] *= 3  # 6, 9, 21, 12: steps of three, taken for one UMI
+    made[5, 3] = 2.3  # no counts at all
+    panel = _matrix.one_pass(float_storage(log1p_cp10k(made)), COLUMNS, included(), "log1p")
+    assert panel.exact.tolist() == [True] * 5 + [False]
+    umi = panel.values.toarray() / panel.one[:, None]
+    np.testing.assert_allclose(umi[0], [3, 6, 7, 0], rtol=1e-5)
+    np.testing.assert_allclose(umi[3], [3, 6, 7, 0], rtol=1e-5)
+    # where nothing is exact the unit is the smallest value
+    np.testing.assert_allclose(umi[5], [1.15, 3, 3.5, 0], rtol=1e-5)
+
+
+def test_storage_is_read_and_never_written(storage):
+    made = counts()
+    matrix = storage(made)
+    for kind in ("counts", "normalized"):
+        _matrix.one_pass(matrix, COLUMNS, included(), kind)
+        _matrix.sniff(_matrix.sample_rows(matrix, 5))
+    again = np.zeros(made.shape)
+    for block in _storage.blocks(matrix):
+        again[block.rows, block.features] = block.matrix.toarray()
+    assert (again == storage.held(made)).all()
+
+
+def test_the_sample_holds_rows_of_the_matrix(storage):
+    made = counts(n_cells=40)
+    held = storage.held(made)
+    for n in (4, 1000):
+        sample = _matrix.sample_rows(storage(made), n)
+        rows = {tuple(row) for row in held[:, : sample.shape[1]]}
+        assert sample.format == "csr"
+        assert {tuple(row) for row in sample.toarray().astype(float)} <= rows
+        assert _matrix.sniff(sample).kind == "counts"
+
+
+def test_storage_name_says_the_kind_and_the_type(storage):
+    name = _matrix.storage_name(storage(counts()))
+    assert name.endswith(f" of {storage.dtype}")
+
+
+def test_explicit_zeros_are_no_detection():
+    matrix = sp.csr_array(counts())
+    matrix.data[::2] = 0
+    assert_counts(_matrix.one_pass(matrix, COLUMNS, included(), "counts"), matrix.toarray())
+    logs = sp.csr_array(log1p_cp10k(matrix.toarray()))
+    place = sp.csr_array(([1.0], ([1], [2])), shape=logs.shape)
+    kept = logs + place
+    kept[1, 2] = 0.0  # stored all the same
+    panel = _matrix.one_pass(kept, COLUMNS, included(), "log1p")
+    plain = _matrix.one_pass(logs, COLUMNS, included(), "log1p")
+    assert kept.nnz == logs.nnz + 1
+    assert (panel.one == plain.one).all()
+    assert (panel.exact == plain.exact).all()
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csc_array])
+def test_entries_that_are_stored_in_parts_are_one_value(form):
+    """A sparse matrix may hold a place twice: its value is the sum, before any exponential."""
+    made = counts()
+    logs = form(log1p_cp10k(made))
+    twice = form(
+        (np.repeat(logs.data / 2, 2), np.repeat(logs.indices, 2), logs.indptr * 2), logs.shape
+    )
+    assert twice.nnz == 2 * logs.nnz
+    panel = _matrix.one_pass(twice, COLUMNS, included(), "log1p")
+    plain = _matrix.one_pass(logs, COLUMNS, included(), "log1p")
+    np.testing.assert_allclose(panel.values.toarray(), plain.values.toarray())
+    assert (panel.n_genes == plain.n_genes).all()
+    assert panel.exact.all()
+    assert twice.nnz == 2 * logs.nnz, "the user's matrix is left as it was"
+
+
+def test_totals_count_the_included_features_and_the_panel_all():
+    made = counts()
+    none = np.zeros(made.shape[1], dtype=bool)
+    panel = _matrix.one_pass(sp.csr_array(made), COLUMNS, none, "counts")
+    assert (panel.total == 0).all()
+    assert (panel.n_genes == 0).all()
+    assert (panel.values.toarray() == expected(made)[0]).all()
+
+
+def test_no_cells_and_no_genes():
+    empty = _matrix.one_pass(np.zeros((0, 13)), COLUMNS, included(), "counts")
+    assert empty.values.shape == (0, 4)
+    assert empty.total.shape == empty.n_genes.shape == empty.exact.shape == (0,)
+    panel = _matrix.one_pass(counts(), (), included(), "counts")
+    assert panel.values.shape == (23, 0)
+    assert (panel.total == expected(counts())[1]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_unreadable_values_are_refused_wherever_they_are(float_storage, value, block_nnz):
+    made = counts()
+    made[[9, 21], 6] = value
+    matrix = float_storage(made)
+    with pytest.raises(MatrixError, match=r"NaN, infinite or negative"):
+        _matrix.one_pass(matrix, COLUMNS, included(), "counts")
+    assert _matrix.unreadable_rows(matrix).tolist() == [9, 21]
+
+
+def test_a_kind_of_storage_that_is_not_known_is_named():
+    class Strange:
+        shape = (3, 13)
+        dtype = "float32"
+
+    with pytest.raises(MatrixError, match=r"Strange, which scifn cannot read; it reads numpy"):
+        _matrix.one_pass(Strange(), COLUMNS, included(), "counts")
+
+
+def test_zarr_arrays_are_read(tmp_path):
+    zarr = pytest.importorskip("zarr")
+    made = counts()
+    array = zarr.open_array(str(tmp_path / "x.zarr"), mode="w", shape=made.shape, dtype="f4")
+    array[:] = made
+    assert_counts(_matrix.one_pass(array, COLUMNS, included(), "counts"), made)
+
+
+def test_dask_chunks_of_unknown_size_are_measured():
+    array = pytest.importorskip("dask.array")
+    made = counts()
+    whole = array.from_array(made, chunks=(6, 13))
+    unknown = whole[whole.sum(axis=1) >= 0]
+    assert_counts(_matrix.one_pass(unknown, COLUMNS, included(), "counts"), made)
+
+
+def test_dask_chunks_are_computed_once():
+    array = pytest.importorskip("dask.array")
+    made, seen = counts(), []
+
+    def look(block):
+        seen.append(block.shape)
+        return sp.csr_array(block)
+
+    chunks = array.from_array(made, chunks=(6, 5))
+    watched = chunks.map_blocks(look, dtype=made.dtype, meta=sp.csr_array((0, 0)))
+    assert_counts(_matrix.one_pass(watched, COLUMNS, included(), "counts"), made)
+    assert len(seen) == 4 * 3
+
+
+@st.composite
+def cases(draw):
+    made = counts(draw(st.integers(0, 99)), draw(st.integers(5, 30)), draw(st.integers(13, 20)))
+    return {
+        "made": made,
+        "rows": np.array(draw(st.permutations(range(made.shape[0])))),
+        "features": np.array(draw(st.permutations(range(made.shape[1])))),
+        "form": draw(st.sampled_from([np.asarray, sp.csr_array, sp.csc_array])),
+        "nnz": draw(st.integers(1, 400)),
+        "kind": draw(st.sampled_from(["counts", "log1p"])),
+    }
+
+
+@given(case=cases())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_order_and_cutting_change_nothing(case):
+    made, rows, features = case["made"], case["rows"], case["features"]
+    moved = np.argsort(features)
+    columns = tuple(tuple(int(moved[i]) for i in group) for group in COLUMNS)
+    scale = (lambda x: x) if case["kind"] == "counts" else log1p_cp10k
+    mask = included(made.shape[1])
+    plain = _matrix.one_pass(scale(made), COLUMNS, mask, case["kind"])
+    matrix = case["form"](scale(made)[rows][:, features])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_storage, "BLOCK_NNZ", case["nnz"])
+        panel = _matrix.one_pass(matrix, columns, mask[features], case["kind"])
+    same = np.testing.assert_array_equal if case["kind"] == "counts" else np.testing.assert_allclose
+    same(panel.values.toarray(), plain.values.toarray()[rows])
+    same(panel.total, plain.total[rows])
+    np.testing.assert_array_equal(panel.n_genes, plain.n_genes[rows])
+    np.testing.assert_array_equal(panel.exact, plain.exact[rows])
+    np.testing.assert_array_equal(panel.one, plain.one[rows])
+
+
+def test_selector_is_a_matrix_of_ones():
+    assert _pass.selector(((1,), (0, 2)), 3).toarray().tolist() == [[0, 1], [1, 0], [0, 1]]

@@ -94,5 +94,7 @@ def _read_uns(path: Path) -> Mapping[str, Any]:
 
     if not path.is_file():
         raise MissingKeyError(f"model={str(path)!r}: there is no such file.")
-    uns: Mapping[str, Any] = ad.read_h5ad(path, backed="r").uns
+    earlier = ad.read_h5ad(path, backed="r")
+    uns: Mapping[str, Any] = dict(earlier.uns)
+    earlier.file.close()  # left open, the file could not be written again
     return uns

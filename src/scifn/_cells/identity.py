@@ -96,11 +96,13 @@ def type_posterior(
         likelihood = log_likelihood(values, identity_umi, rates / rates.sum(axis=0), SIZE)
     types = tuple(dict.fromkeys(model.types))
     member = np.array([[name == column for column in types] for name in model.types], dtype=float)
-    per_component = posterior(likelihood, model.priors)
+    # restricted before it is normalized: what is left may be hundreds of units below the best
+    priors = np.broadcast_to(model.priors, likelihood.shape)
     if shown is not None:
-        per_component = _restrict(per_component, _confirmed(model, shown, per_component.shape[0]))
+        priors = priors * _confirmed(model, shown, likelihood.shape[0])
     if allowed is not None:
-        per_component = _restrict(per_component, allowed @ member.T)
+        priors = priors * (allowed @ member.T)
+    per_component = posterior(likelihood, priors)
     return Evidence(
         types=types,
         posterior=per_component @ member,
@@ -109,13 +111,6 @@ def type_posterior(
         breg_log_odds=_breg(likelihood, model),
         enough=identity_umi >= MIN_UMI,
     )
-
-
-def _restrict(posteriors: Floats, allowed: Floats) -> Floats:
-    """Posteriors within what is allowed; a cell with nothing left keeps a row of zeros."""
-    kept = posteriors * (allowed > 0)
-    sums = kept.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(kept, sums, out=np.zeros_like(kept), where=sums > 0))
 
 
 def _confirmed(model: Components, shown: dict[str, Bools], n_cells: int) -> Floats:
@@ -220,7 +215,8 @@ def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float =
         share = own[mine].mean(axis=0) + 1e-6
         typical = own.mean(axis=0) + 1e-6
         moved = own[mine & unclear] * share / typical
-        out[mine & unclear] = moved / moved.sum(axis=1, keepdims=True)
+        sums = moved.sum(axis=1, keepdims=True)
+        out[mine & unclear] = np.divide(moved, sums, out=moved, where=sums > 0)
     return out
 
 
@@ -277,14 +273,18 @@ def pdc_calls(
     plasmacytoid = evidence.posterior[:, types.index(k.PDC)].copy()
     if k.ASDC in types:
         plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
-    like = (plasmacytoid >= CLEAR) & evidence.enough & (called != k.DOUBLET)
+    doublet = called == k.DOUBLET
+    like = (plasmacytoid >= CLEAR) & evidence.enough & ~doublet
     shown = (core >= 2) | ((core >= 1) & (support >= 3))
     asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2)
     pdc = like & shown & (axl_siglec6 == 0)
-    calls[like] = "pDC_ambiguous"
+    # the most probable type of the lineage, yet not probable by itself
+    leaning = np.isin(called.astype(str), [k.PDC, k.ASDC])
+    calls[like | leaning] = "pDC_ambiguous"
     calls[pdc] = "pDC"
     calls[asdc] = "AS-DC"
-    calls[(called == k.DOUBLET) & evidence.pdc_half] = "pDC_doublet"
+    # a doublet of the model that holds a pDC, or a pDC that the user's caller flagged
+    calls[doublet & (evidence.pdc_half | (plasmacytoid >= CLEAR))] = "pDC_doublet"
     called = called.copy()
     called[pdc] = k.PDC
     called[asdc] = k.ASDC

@@ -55,9 +55,15 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float) -> Fl
 
 
 def posterior(log_likelihoods: Floats, priors: Floats) -> Floats:
-    """Posterior of each component, from log likelihoods and priors; rows sum to one."""
+    """Posterior of each component, from log likelihoods and priors; rows sum to one.
+
+    ``priors`` are one a component, or one a cell and component. What has prior zero gets zero;
+    a cell whose priors are all zero gets a row of zeros.
+    """
     with np.errstate(divide="ignore"):
         joint = log_likelihoods + np.log(priors)
-    joint -= joint.max(axis=1, keepdims=True)
+    best = joint.max(axis=1, keepdims=True)
+    joint -= np.where(np.isfinite(best), best, 0.0)
     np.exp(joint, out=joint)
-    return np.asarray(joint / joint.sum(axis=1, keepdims=True), dtype=np.float64)
+    sums = joint.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(joint, sums, out=joint, where=sums > 0), dtype=np.float64)

@@ -209,6 +209,7 @@ def _sample(
     others = evidence.benjamini_hochberg(p, ~candidate & tested)
     adjusted = np.where(candidate, adjusted, others)
     groups = np.asarray(pd.factorize(names)[0], dtype=np.int64)
+    found = evidence.posterior(umi, expected, total, null.size, groups)
     label = evidence.label(umi, paralogs, adjusted)
     # a droplet of two cells, or of none that we know, cannot be attributed
     label[~tested] = "not_measurable"
@@ -216,7 +217,7 @@ def _sample(
         "ifna_background": expected,
         "ifna_p_value": np.where(total > 0, p, np.nan),
         "ifna_p_adj": adjusted,
-        "ifna_posterior": evidence.posterior(umi, expected, total, null.size, groups),
+        "ifna_posterior": np.where(total > 0, found, np.nan),
         "label": label,
     }
 

@@ -79,8 +79,13 @@ def _statement(row: dict[Any, Any]) -> str:
     kind, n = str(row["cell_type"]), int(row["n_cells"])
     if n == 0:
         return UNTOLD.format(kind=kind)
-    bound = f"{100 * row['upper95']:.2g} %"
+    bound = _percent(float(row["upper95"]))
     weak, strong = int(row["n_weak"]), int(row["n_strong"])
     if weak + strong == 0:
         return ZERO.format(n=n, kind=kind, bound=bound)
     return SOME.format(weak=weak, strong=strong, n=n, kind=kind, bound=bound)
+
+
+def _percent(share: float) -> str:
+    """Two digits, never an exponent: 0.0295 -> "3.0 %", 0.259 -> "26 %", 1.0 -> "100 %"."""
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:#.2g} %"

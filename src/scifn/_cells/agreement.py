@@ -13,6 +13,8 @@ AS-DC             pDC                                     pDC_ambiguous
 AS-DC             pDC_ambiguous                           AS-DC
 doublet           pDC, pDC_ambiguous                      pDC_doublet
 CD123 only        any                                     as the transcripts say
+AS-DC, doublet,
+CD123 only        NA                                      pDC_ambiguous
 not pDC           pDC                                     pDC_ambiguous
 not pDC           pDC_ambiguous, NA                       not_pDC
 not pDC           AS-DC, a doublet, not_pDC               as the transcripts say
@@ -139,7 +141,7 @@ def _record(rna: Annotation, surface: Surface) -> dict[str, Any]:
     record = dict(rna.record)
     if surface.pdc_measurable:
         record["measurable"] = sorted({*record["measurable"], k.PDC})
-    record["protein"] = surface.record | {
+    record["surface"] = surface.record | {
         "pdc_measurable": surface.pdc_measurable,
         "breg_measurable": surface.breg_measurable,
     }
@@ -155,4 +157,5 @@ def _compare(rna: Labels, surface: Labels, calls: Labels) -> pd.DataFrame:
             "call": calls[stained].astype(str),
         }
     )
-    return table.value_counts(sort=False).rename("n_cells").reset_index()
+    counts = table.value_counts(sort=False).rename("n_cells").reset_index()
+    return counts.sort_values(["transcripts", "surface", "call"], ignore_index=True)

@@ -38,8 +38,9 @@ ALIASES: Final[dict[str, tuple[str, ...]]] = {
 _MARKER: Final = {alias: marker for marker, aliases in ALIASES.items() for alias in aliases}
 #: Words before a marker that say nothing of it.
 _BEFORE: Final = frozenset(
-    "anti human hu hums humsrt humsr adt ab abs prot protein antibody mouse rat ms".split()
-)
+    {"anti", "human", "hu", "hums", "humsrt", "humsr", "mouse", "rat", "ms",
+     "adt", "ab", "abs", "prot", "protein", "antibody"}
+)  # fmt: skip
 _CATALOG: Final = re.compile(r"[abcd]\d{4}|ahs\d{4}")
 _TAG: Final = re.compile(r"totalseq[-_ ]?[a-d]?(?![a-z])", re.IGNORECASE)
 _ISOTYPE: Final = re.compile(

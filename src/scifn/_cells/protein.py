@@ -35,6 +35,8 @@ LINEAGE: Final = ("CD3", "CD19", "CD20", "CD14", "CD16", "CD56")
 ASDC: Final = ("CD33", "CD5", "CD327")
 #: Monocytes and cDC carry some CD123, so that there is no valley before the few bright cells.
 DIM: Final = ("CD123",)
+#: Gated against naive B cells, so that no negative cells are needed.
+RELATIVE: Final = ("CD24", "CD38")
 #: Robust standard deviations above naive B cells from which CD24 and CD38 are "hi".
 HI_SPREADS: Final = 1.5
 #: Fewest naive-like B cells that "hi" is taken from.
@@ -182,7 +184,7 @@ def _measure(umi: NDArray[np.float32], found: Antibodies, stained: Bools) -> _Pa
         density = adt.Density(counts[stained], noise.factor)
         fit = adt.background(density)
         values[marker] = adt.transform(counts, factor)
-        if noise.hides(fit):
+        if noise.hides(fit) and marker not in RELATIVE:
             why[marker] = f"{marker} has no negative cells here to set a gate by"
         else:
             gates[marker] = adt.gate(density, fit, valley=marker not in DIM)
@@ -218,11 +220,11 @@ def _pdc(panel: _Panel) -> tuple[Labels, bool]:
 def _breg(panel: _Panel) -> tuple[Labels, bool]:
     """The Breg-like kind of each cell, and whether it can be told."""
     kinds = np.full(panel.stained.size, "NA", dtype=object)
-    if all(panel.can(marker) for marker in ("CD19", "CD24", "CD38")):
+    if all(panel.can(marker) for marker in ("CD19", *RELATIVE)):
         b_cells = _b_cells(panel)
         naive = b_cells & ~panel.any_of(["CD27"]) & panel.positive("IgD")
         if naive.sum() >= MIN_NAIVE:
-            for marker in ("CD24", "CD38"):
+            for marker in RELATIVE:
                 panel.gates[marker] = _hi(panel.values[marker][naive])
             kinds[b_cells] = "none"
             _kinds(panel, b_cells, kinds)
@@ -231,7 +233,7 @@ def _breg(panel: _Panel) -> tuple[Labels, bool]:
         panel.why["CD24"] = few
         del panel.gates["CD24"]
     for population in (TRANSITIONAL, B10):
-        panel.untold(population, ["CD19", "CD24", "CD38"])
+        panel.untold(population, ["CD19", *RELATIVE])
     return kinds, False
 
 

@@ -9,10 +9,13 @@ import pandas as pd
 
 from scifn import _keys as k
 from scifn import _slots
+from scifn._cells import agreement, grouping
 from scifn._cells import annotate as model
-from scifn._cells import grouping
+from scifn._cells.protein import Surface, gate_cells
 from scifn._docs import shared
+from scifn._errors import ArgumentError
 from scifn._view import PanelView, check_object, read
+from scifn.tl import _protein
 from scifn.tl._leiden import leiden
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ _OBS = (
     k.CELL_TYPE, k.LINEAGE, k.CONFIDENCE, k.PDC_CALL, k.PDC_SCORE,
     k.BREG_KIND, k.BREG_SCORE, k.BREG_EVIDENCE, k.IL10_UMI,
 )  # fmt: skip
-_OBSM = (k.TYPE_POSTERIOR,)
+_OBSM = (k.TYPE_POSTERIOR, k.PROTEIN)
 
 
 @shared
@@ -33,6 +36,7 @@ def annotate(
     labels: str | None = None,
     mapping: Mapping[str, str] | None = None,
     clusters: str | None = None,
+    protein: str | AnnData | None = None,
     doublets: str | None = None,
     overwrite: bool = False,
     layer: str | None = None,
@@ -60,6 +64,10 @@ def annotate(
         Column of obs with clusters, or ``'leiden'`` (made on the panel with scanpy and
         leidenalg): cells with little evidence take their cluster's consensus, a clear one is
         never overruled.
+    protein
+        Raw antibody counts (CITE-seq): a key of obsm (a DataFrame, or an array with names in
+        ``uns["<key>_names"]``), or an AnnData; of a MuData its protein modality. Cells are matched
+        by name. pDC and Breg-like cells are then gated on surface proteins too.
     doublets
         Column of obs of a doublet caller (boolean, or "doublet" among its values).
     %(overwrite)s
@@ -72,7 +80,9 @@ def annotate(
     scifn._errors.MissingKeyError
         A column or layer is not there.
     scifn._errors.ArgumentError
-        A value of ``mapping`` is no cell type or lineage.
+        A value of ``mapping`` is no cell type or lineage; ``protein`` cannot be understood.
+    scifn._errors.ScaleError
+        ``protein`` holds no raw counts.
     scifn._errors.OverwriteError
         Output is there already.
 
@@ -83,7 +93,8 @@ def annotate(
     ``.obs["scifn_cell_type"]``, ``.obs["scifn_lineage"]`` : categorical
         Cell type and its lineage (B, DC, Mono, T/NK, Other, Unassigned).
     ``.obs["scifn_confidence"]`` : float32, 0 to 1
-        Posterior of the label. Of the model; not calibrated on labelled data.
+        Posterior of the label. Of the model; not calibrated on labelled data. NaN where surface
+        proteins decided.
     ``.obs["scifn_pdc_call"]`` : categorical
         pDC, pDC_ambiguous, AS-DC, pDC_doublet, not_pDC, or NA where pDC cannot be told.
     ``.obs["scifn_pdc_score"]`` : float32
@@ -93,18 +104,32 @@ def annotate(
     ``.obs["scifn_breg_score"]`` : float32
         Log likelihood ratio of transitional against naive and memory B; CD38 has no weight.
     ``.obs["scifn_breg_evidence"]`` : categorical
-        What the Breg-like kind rests on: none or transcript.
+        What the Breg-like kind rests on: none, transcript or protein. With usable ``protein``
+        the kind of every B cell is that of the surface gates (NA where a cell has no counts).
     ``.obs["scifn_il10_umi"]`` : float32
         UMI of IL10; NaN where it is not measured.
     ``.obsm["scifn_type_posterior"]`` : :class:`pandas.DataFrame`
         Posterior of each cell type, a column a type ("/" in names is written "_").
     ``.uns["scifn"]["annotate"]`` : :class:`dict`
-        Parameters, what could not be told, notes; ``label_disagreement`` where labels were given.
+        Parameters, what could not be told, notes; ``label_disagreement`` where labels were given,
+        ``surface_calls`` (transcripts, surface, call, n_cells) where proteins were.
+    ``.obsm["scifn_protein"]`` : :class:`pandas.DataFrame`, ``.uns["scifn"]["gates"]``
+        With ``protein`` only: the gating proteins as asinh(UMI / 5), freed of each cell's
+        background, and the gates on them with the cells above each (:func:`scifn.pl.gates`).
+
+    Where the surface can be gated, the gate is preferred: a cell in the pDC gate whose
+    transcripts do not speak for another type is a pDC; pDC transcripts without the surface of one
+    are ambiguous, unless only CD303 and CD304 are missing, which activation takes away; pDC
+    transcripts and the surface of a pDC and of another lineage are a doublet. Types of B cells
+    stay those of the transcripts. CD38 rises with interferon, so a CD24hiCD38hi gate that all
+    donors share can hold more cells of interferon-high ones.
 
     References
     ----------
     Villani A-C et al. Science 2017, doi:10.1126/science.aah4573 (pDC and AS-DC).
-    Blair PA et al. Immunity 2010 (CD24hiCD38hi transitional B cells).
+    Blair PA et al. Immunity 2010, doi:10.1016/j.immuni.2009.11.009 (CD24hiCD38hi B cells).
+    Iwata Y et al. Blood 2011, doi:10.1182/blood-2010-07-294249 (CD24hiCD27+ B cells).
+    Mulè MP et al. Nat Commun 2022, doi:10.1038/s41467-022-29356-8 (noise of antibody counts).
 
     Examples
     --------
@@ -124,6 +149,7 @@ def annotate(
         labels=labels,
         mapping=mapping,
         clusters=clusters,
+        protein=protein,
         doublets=doublets,
     )
 
@@ -136,25 +162,31 @@ def _apply(
     labels: str | None = None,
     mapping: Mapping[str, str] | None = None,
     clusters: str | None = None,
+    protein: str | AnnData | _protein.Adt | None = None,
     doublets: str | None = None,
 ) -> None:
     label_values = None if labels is None else _slots.column(adata, labels, "labels")
     sample_values = None if sample is None else _slots.column(adata, sample, "sample")
     doublet_values = None if doublets is None else _slots.column(adata, doublets, "doublets")
+    counts = None if protein is None else _counts(adata, view, protein)
     codes = None
     if clusters == "leiden":
         codes = leiden(view, model.panel_genes(view.species))
     elif clusters is not None:
         codes = grouping.codes(_slots.column(adata, clusters, "clusters"))
+    allowed = grouping.allowed(label_values, mapping)
     result = model.annotate(
-        view,
-        allowed=grouping.allowed(label_values, mapping),
-        clusters=codes,
-        doublet=grouping.flags(doublet_values),
+        view, allowed=allowed, clusters=codes, doublet=grouping.flags(doublet_values)
     )
+    surface, surface_calls = None, None
+    if counts is not None:
+        surface = gate_cells(counts.umi, counts.names, counts.stained)
+        may_be_pdc = None if allowed is None else allowed[k.PDC]
+        result, surface_calls = agreement.combine(result, surface, may_be_pdc=may_be_pdc)
     record = result.record | {
         "labels": labels or "",
         "clusters": clusters or "",
+        "protein": "" if counts is None else counts.source,
         "doublets": doublets or "",
         "alarms": grouping.pdc_alarms(result.pdc_call, sample_values),
     }
@@ -162,7 +194,32 @@ def _apply(
         record["label_disagreement"] = grouping.disagreement(
             label_values, result.cell_type, mapping
         )
+    if surface_calls is not None:
+        record["surface_calls"] = surface_calls
     _write(adata, view, result, record)
+    _write_surface(adata, surface)
+
+
+def _counts(adata: AnnData, view: PanelView, protein: str | AnnData | _protein.Adt) -> _protein.Adt:
+    if view.species != "human":
+        msg = f"protein= is gated on human surface markers, and the species is {view.species}."
+        raise ArgumentError(msg)
+    return _protein.read(adata, protein)
+
+
+def _write_surface(adata: AnnData, surface: Surface | None) -> None:
+    """Gates and values of the proteins; those of an earlier call go where there are none."""
+    slot = _slots.store(adata)
+    slot.pop(k.GATES, None)
+    if k.PROTEIN in adata.obsm:
+        del adata.obsm[k.PROTEIN]
+    if surface is None:
+        return
+    slot[k.GATES] = pd.DataFrame(surface.gates, columns=list(k.GATES_COLUMNS))
+    if surface.markers:
+        adata.obsm[k.PROTEIN] = pd.DataFrame(
+            surface.values, index=adata.obs_names, columns=list(surface.markers)
+        )
 
 
 def _write(

@@ -30,6 +30,7 @@ TABLES = {
     "bounds": _keys.BOUNDS_COLUMNS,
     "strata": _keys.STRATA_COLUMNS,
     "coverage": _keys.COVERAGE_COLUMNS,
+    "gates": _keys.GATES_COLUMNS,
 }
 
 

@@ -122,6 +122,8 @@ def contract() -> dict[str, tuple[bool, inspect.Signature]]:
 
 FUNCTIONS = public_functions()
 CONTRACT = contract()
+INSIDE = [path for path in FILES if part(path) != "__init__"]  # it names every part, lazily
+EACH_FILE = pytest.mark.parametrize("path", INSIDE, ids=lambda p: str(p.relative_to(SOURCE)))
 ALL_FUNCTIONS = pytest.mark.parametrize("name", sorted(FUNCTIONS))
 
 
@@ -129,11 +131,9 @@ def test_every_part_has_a_floor():
     assert {part(path) for path in FILES} - {"__init__"} <= set(FLOOR)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+@EACH_FILE
 def test_imports_never_point_upwards(path):
     here = part(path)
-    if here == "__init__":
-        pytest.skip("the package's own module names every part, lazily")
     used = parts_imported(path)
     assert used <= set(FLOOR), f"unknown parts: {used - set(FLOOR)}"
     above = {name for name in used if FLOOR[name] > FLOOR[here]}
@@ -145,9 +145,8 @@ def test_imports_never_point_upwards(path):
 
 def test_parts_do_not_import_each_other_in_a_circle():
     edges: dict[str, set[str]] = {}
-    for path in FILES:
-        if part(path) != "__init__":
-            edges.setdefault(part(path), set()).update(parts_imported(path))
+    for path in INSIDE:
+        edges.setdefault(part(path), set()).update(parts_imported(path))
     while edges:  # take away what imports nothing that is left; a circle is what can't be taken
         free = {name for name, used in edges.items() if not used & set(edges)}
         assert free, f"circle among {sorted(edges)}"
@@ -205,10 +204,8 @@ def test_every_promised_function_exists():
     assert set(FUNCTIONS) - set(CONTRACT) - {"run"} == set(), "not in contract.txt"
 
 
-@ALL_FUNCTIONS
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"run"}))  # run: below, with the steps
 def test_signature_is_the_promised_one(name):
-    if name == "run":
-        pytest.skip("compared with the steps below")
     have, want = inspect.signature(FUNCTIONS[name]).parameters, CONTRACT[name][1].parameters
     assert {k: (p.kind, p.default) for k, p in have.items()} == {
         k: (p.kind, p.default) for k, p in want.items() if k in have or (name, k) not in LATER
@@ -262,10 +259,10 @@ def test_one_function_one_return_type(name):
     assert (annotation in (None, "None")) == writes
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+@EACH_FILE
 def test_names_of_columns_stand_in_keys_only(path):
-    if part(path) in ("_keys", "_docs"):
-        pytest.skip("the one place where names stand, and the texts that explain them")
+    if part(path) in ("_keys", "_docs"):  # where names stand, and the texts that explain them
+        return
     spelled = {
         f"line {node.lineno}: {node.value[:60]!r}"
         for node in strings(ast.parse(path.read_text(encoding="utf-8")))

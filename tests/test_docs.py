@@ -34,7 +34,7 @@ def test_every_column_of_a_cell_is_explained(done):
         assert found, "the run wrote nothing"
 
 
-@pytest.mark.parametrize("table", sorted(TEXTS["tables"]))
+@pytest.mark.parametrize("table", sorted(set(TEXTS["tables"]) & set(scifn.get.__all__)))
 def test_every_column_of_a_table_is_explained(done, table):
     explained = set(TEXTS["tables"][table]) | set(COVARIATES)
     columns = [str(name) for name in getattr(scifn.get, table)(done[0]).columns]

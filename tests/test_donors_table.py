@@ -318,9 +318,9 @@ def test_response_is_a_mean_over_ten_cells_of_a_lineage():
     obs[k.RESPONSE_TYPE1] = np.where(obs["label"].str.startswith("B "), 2.0, 1.0)
     obs.loc[obs["label"] == "Platelet", k.RESPONSE_TYPE1] = 99.0
     one = row(obs)
-    # 95 B cells at 2, 5 plasma cells and blasts at 1
-    assert one["response_type1:B"] == pytest.approx((95 * 2 + 5) / 100)
-    assert one["response_type1:T_NK"] == 1.0
+    # log2(1 + mean): 95 B cells at 2, 5 plasma cells and blasts at 1
+    assert one["response_type1:B"] == pytest.approx(np.log2(1 + (95 * 2 + 5) / 100))
+    assert one["response_type1:T_NK"] == pytest.approx(np.log2(1 + 1))
     assert np.isnan(one["response_type1:DC"])  # three cells
     assert "response_type1:Unassigned" not in one.index
     assert "response_type1:Other" not in one.index  # platelets and erythrocytes do not count

@@ -208,7 +208,7 @@ def choose(adata: AnnData, layer: str | None = None) -> tuple[Source, list[str]]
             raise MatrixError(f"layer={layer!r}: the AnnData has no X. {REMEDY}")
         source = _source(where, matrix, var)
         if source.scale.kind == NOT_FINITE:
-            raise MatrixError(_unreadable(adata, source))
+            raise MatrixError(f"{_bad_cells(adata, source)}. {REMEDY}")
         if source.scale.kind not in _matrix.USABLE:
             raise ScaleError(f"{where} {source.scale.reason}. {REMEDY}")
         return source, []
@@ -235,13 +235,23 @@ def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
     if not sources:
         layers = ", ".join(map(repr, adata.layers)) or "none"
         return f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY}"
-    found = "; ".join(f"{source.where} {source.scale.reason}" for source in sources)
-    bad = next((source for source in sources if source.scale.kind == NOT_FINITE), None)
-    if bad is not None:
-        found += f" ({_unreadable(adata, bad)})" if len(sources) > 1 else ""
-    if len(sources) == 1 and bad is not None:
-        return _unreadable(adata, bad)
+    found = "; ".join(
+        _bad_cells(adata, source)
+        if source.scale.kind == NOT_FINITE
+        else f"{source.where} {source.scale.reason}"
+        for source in sources
+    )
     return f"no matrix here can be read as expression: {found}. {REMEDY}"
+
+
+def _bad_cells(adata: AnnData, source: Source) -> str:
+    """Which cells hold values that are not expression (reads the matrix again, to name them)."""
+    rows = _matrix.unreadable_rows(source.matrix)
+    shown = ", ".join(repr(str(adata.obs_names[row])) for row in rows[:SHOWN])
+    return (
+        f"{source.where}: {rows.size:,} of {adata.n_obs:,} cells hold NaN, infinite or negative "
+        f"values ({shown}{', ...' if rows.size > SHOWN else ''})"
+    )
 
 
 def gene_features(var: pd.DataFrame) -> NDArray[np.bool_]:
@@ -256,15 +266,17 @@ def gene_features(var: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _identifiers(
-    var: pd.DataFrame, gene_symbols: str | None
+    source: Source, gene_symbols: str | None
 ) -> tuple[list[str], list[str] | None, str]:
     """Names to resolve, Ensembl IDs beside them, and where both were found."""
+    var = source.var
     names = [str(name) for name in var.index]
     where = "var_names"
     if gene_symbols is not None:
         if gene_symbols not in var:
             there = ", ".join(map(str, var.columns)) or "none"
-            msg = f"gene_symbols={gene_symbols!r}: var has no such column. It has: {there}."
+            table = "raw.var" if source.where == "raw" else "var"
+            msg = f"gene_symbols={gene_symbols!r}: {table} has no such column. It has: {there}."
             raise MissingKeyError(msg)
         names, where = [str(name) for name in var[gene_symbols]], f"var[{gene_symbols!r}]"
     ensembl = None
@@ -313,7 +325,7 @@ def read(
     check_object(adata)
     source, notes = choose(adata, layer)
     is_gene = gene_features(source.var)
-    names, ensembl, where = _identifiers(source.var, gene_symbols)
+    names, ensembl, where = _identifiers(source, gene_symbols)
     resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
     panel = _pass(adata, source, resolution.columns, is_gene)
     is_counts = _verify(source, panel)
@@ -345,17 +357,7 @@ def _pass(
             source.matrix, columns, is_gene, scale.kind, recover=scale.recoverable
         )
     except _matrix.Unreadable as error:
-        raise MatrixError(_unreadable(adata, source)) from error
-
-
-def _unreadable(adata: AnnData, source: Source) -> str:
-    """Which cells hold values that are not expression (reads the matrix again, to name them)."""
-    rows = _matrix.unreadable_rows(source.matrix)
-    shown = ", ".join(repr(str(adata.obs_names[row])) for row in rows[:SHOWN])
-    return (
-        f"{source.where}: {rows.size:,} of {adata.n_obs:,} cells hold NaN, infinite or negative "
-        f"values ({shown}{', ...' if rows.size > SHOWN else ''}). {REMEDY} Or drop these cells."
-    )
+        raise MatrixError(f"{_bad_cells(adata, source)}. {REMEDY}") from error
 
 
 def _resolve_genes(
@@ -420,7 +422,8 @@ def _notes(
     if str(source.matrix.dtype) == "bool":
         notes.append("boolean matrix: detection is read as one UMI, so depth and levels are lost")
     if str(source.matrix.dtype) == "float16":
-        notes.append("half precision: values above 2,048 are rounded")
+        lost = "values above 2,048 are rounded" if is_counts else "it rounds its counts away"
+        notes.append(f"half precision: {lost}")
     if not adata.obs_names.is_unique:
         notes.append("obs_names are not unique")
     return notes

@@ -263,19 +263,26 @@ def test_words_become_values(tmp_path):
     table.write_text("CD14+ Mono,Monocyte\n\n")
     given = {
         "donor": "d", "overwrite": True, "layer": None, "mapping": ["a=b=T/NK", str(table)],
-        "measurements": ["crp", "ifn=0.5"], "contamination": "0.1", "ambient": "soup",
+        "measurements": ["crp", "ifn=0.5"], "contamination": "0.1",
         "missing": ["?"], "rng": 0,
     }  # fmt: skip
     assert _options.keywords(given) == {
         "donor": "d", "overwrite": True,
         "mapping": {"a=b": "T/NK", "CD14+ Mono": "Monocyte"},
         "measurements": {"crp": {}, "ifn": {"lod": 0.5}},
-        "contamination": 0.1, "ambient": "soup", "missing": ("?",), "rng": 0,
+        "contamination": 0.1, "missing": ("?",), "rng": 0,
     }  # fmt: skip
     with pytest.raises(ArgumentError, match="LABEL=TYPE was needed"):
         _options.keywords({"mapping": ["nothing"]})
     with pytest.raises(ArgumentError, match="the detection limit was needed"):
         _options.keywords({"measurements": ["ifn=low"]})
+
+
+def test_ambient_is_any_kind_of_input(tmp_path):
+    found = _options.keywords({"ambient": mtx_folder(tmp_path / "raw")})["ambient"]
+    assert found.shape == (4, 3)
+    with pytest.raises(InputFileError, match="no such file or folder"):
+        _options.keywords({"ambient": tmp_path / "none.h5ad"})
 
 
 def test_model_is_the_output_of_a_run(tmp_path, h5ad):

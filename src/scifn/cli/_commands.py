@@ -103,7 +103,8 @@ def _run_file(
     from scifn.cli._read import read
     from scifn.cli._write import check_target, fingerprint
 
-    inputs = [path for path in (source, obs, given.get("model")) if path is not None]
+    others = (given.get(name) for name in ("model", "ambient"))
+    inputs = [path for path in (source, obs, *others) if path is not None]
     check_target(out, inputs=inputs, overwrite=given["overwrite"])
     given = o.keywords(given)
     with stage(f"Reading {source}"):

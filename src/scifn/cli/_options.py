@@ -65,7 +65,8 @@ Doublets = Annotated[
     str | None, _option("--doublets", panel=CELLS, text="Column of a doublet caller.")
 ]
 Ambient = Annotated[
-    str | None, _option("--ambient", panel=CELLS, text="Empty droplets, or their IFNA share.")
+    Path | None,
+    _option("--ambient", panel=CELLS, text="Empty droplets: the raw matrix, any kind of INPUT."),
 ]
 Contamination = Annotated[
     str | None,
@@ -128,9 +129,10 @@ def keywords(given: dict[str, Any]) -> dict[str, Any]:
         kept["mapping"] = _mapping(kept["mapping"])
     if "measurements" in kept:
         kept["measurements"] = dict(map(_measurement, kept["measurements"]))
-    for name in ("ambient", "contamination"):
-        if name in kept:
-            kept[name] = _number(kept[name])
+    if "contamination" in kept:
+        kept["contamination"] = _number(kept["contamination"])
+    if "ambient" in kept:
+        kept["ambient"] = _ambient(kept["ambient"])
     if "model" in kept:
         kept["model"] = _model(kept["model"])
     return kept
@@ -170,6 +172,13 @@ def _number(word: str) -> float | str:
         return float(word)
     except ValueError:
         return word
+
+
+def _ambient(path: Path) -> Any:
+    """The raw matrix, empty droplets included."""
+    from scifn.cli._read import read
+
+    return read(path)
 
 
 def _model(path: Path) -> Any:

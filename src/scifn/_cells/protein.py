@@ -76,7 +76,7 @@ class Surface:
 class _Panel:
     """Values and gates of the markers, and the rows of the table so far."""
 
-    values: dict[str, Floats]
+    values: dict[str, NDArray[np.float32]]
     gates: dict[str, adt.Gate]
     stained: Bools
     why: dict[str, str]
@@ -178,12 +178,14 @@ def _measure(umi: NDArray[np.float32], found: Antibodies, stained: Bools) -> _Pa
     noise = adt.noise(umi[stained], found.proteins)
     factor = np.ones(umi.shape[0])
     factor[stained] = noise.factor
-    values, gates = {}, {}
+    values: dict[str, NDArray[np.float32]] = {}
+    gates: dict[str, adt.Gate] = {}
     for marker, where in found.columns.items():
         counts = umi[:, list(where)].sum(axis=1, dtype=np.float64)
         density = adt.Density(counts[stained], noise.factor)
         fit = adt.background(density)
-        values[marker] = adt.transform(counts, factor)
+        # in the precision in which they are stored, so that a figure of them shows the same cells
+        values[marker] = adt.transform(counts, factor).astype(np.float32)
         if noise.hides(fit) and marker not in RELATIVE:
             why[marker] = f"{marker} has no negative cells here to set a gate by"
         else:
@@ -263,7 +265,7 @@ def _kinds(panel: _Panel, b_cells: Bools, kinds: Labels) -> None:
         panel.untold(B10, ["CD27"])
 
 
-def _hi(naive: Floats) -> adt.Gate:
+def _hi(naive: NDArray[np.float32]) -> adt.Gate:
     """Above naive B cells: their median and some median absolute deviations."""
     center = float(np.median(naive))
     spread = max(1.4826 * float(np.median(np.abs(naive - center))), adt.MIN_SPREAD)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from scifn.pl._cell_types import cell_types
 from scifn.pl._composition import composition
 from scifn.pl._coverage import coverage
+from scifn.pl._gates import gates
 from scifn.pl._imbalance import imbalance
 from scifn.pl._production import production
 from scifn.pl._response import response
 
-__all__ = ["cell_types", "composition", "coverage", "imbalance", "production", "response"]
+__all__ = ["cell_types", "composition", "coverage", "gates", "imbalance", "production", "response"]

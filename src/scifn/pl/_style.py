@@ -127,6 +127,11 @@ def offscreen() -> Iterator[None]:
         _offscreen.reset(token)
 
 
+def is_offscreen() -> bool:
+    """Whether new figures are made without pyplot here."""
+    return _offscreen.get()
+
+
 def new_axes(ax: Axes | None, *, width: float, height: float) -> Axes:
     """``ax``, or a new figure's only Axes where there is none.
 

@@ -227,6 +227,25 @@ def test_not_measurable_is_never_a_zero():
     assert "transcript-positive cell types: not measurable" in text
 
 
+def test_a_step_that_could_not_be_done_says_why():
+    adata = cohort()
+    del adata.obs[k.IFNA_EVIDENCE], adata.uns[k.UNS][k.BOUNDS]
+    adata.uns[k.UNS]["steps"] = {"production": "not_measurable: raw holds logarithms"}
+    text = Page(render(adata)).text
+    assert "IFNA transcript evidence: not measurable in this file: raw holds logarithms" in text
+    assert "Not shown. not measurable: raw holds logarithms" in text
+    assert "call scifn.tl.production" not in text
+
+
+def test_notes_on_donors_are_put_together():
+    adata = cohort()
+    table = adata.uns[k.UNS][k.DONORS]
+    table["note"] = [f"{400 + i} counted cells, 500 needed for pDC readouts" for i in range(10)]
+    table["donor"] = ["A", "A", *table["donor"][2:]]  # in both conditions
+    text = Page(render(adata)).text
+    assert "9 donors with 400 to 409 counted cells, 500 needed for pDC readouts." in text
+
+
 def test_same_object_same_page(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     adata = cohort()

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from scifn.report._material import Material
 
+NOT_MEASURABLE = "IFNA transcript evidence: not measurable in this file"
+NO_ABSENCE = "That is not evidence of absence."
 STEPS = {"donors": "donor table", "imbalance": "group comparison", "stratify": "strata of donors"}
 #: Statuses of coverage with which a set is used.
 USABLE = ("ok", "partial")
@@ -93,15 +95,13 @@ def _cells(m: Material) -> str:
 
 def _evidence(m: Material) -> str:
     if m.evidence is None:
-        return ""
+        status, _, reason = m.absent["evidence"].partition("not measurable: ")
+        return "" if status else f"{NOT_MEASURABLE}: {reason.rstrip('.')}. {NO_ABSENCE}"
     strong, weak = (int(m.evidence[name].sum()) for name in ("strong", "weak"))
     if not measurable(m):
         reason = str(m.record("production").get("reason", "")).rstrip(".")
         because = f": {reason}" if reason else ""
-        return (
-            f"IFNA transcript evidence: not measurable in this file{because}. "
-            "That is not evidence of absence."
-        )
+        return f"{NOT_MEASURABLE}{because}. {NO_ABSENCE}"
     sentence = pdc_statement(m)
     total = f"{f.plural(strong, 'cell')} with strong and {weak:,} with weak evidence"
     return f"{total}. {sentence}" if sentence else f"{total}. Zero does not exclude secretion."
@@ -254,7 +254,9 @@ def _tables(m: Material) -> list[str]:
         "cells": "Cell types", "evidence": "Evidence", "donors": "Donor table",
         "imbalance": "Group comparison", "bounds": "Detection bounds",
     }  # fmt: skip
-    return [f"{head}: {m.absent[name]}" for name, head in heads.items() if name in m.absent]
+    # without evidence there are no bounds: one sentence says both
+    left = [name for name in heads if not (name == "bounds" and "evidence" in m.absent)]
+    return [f"{heads[name]}: {m.absent[name]}" for name in left if name in m.absent]
 
 
 def _left_out(m: Material) -> list[str]:
@@ -262,15 +264,18 @@ def _left_out(m: Material) -> list[str]:
     if m.donors is None:
         return []
     lines = str(m.record(f"{k.DONORS}_parameters").get("notes", "")).split("\n")
-    said = [f"{line}." for line in lines if line]
+    said = [f"{line[0].upper()}{line[1:]}." for line in lines if line]
     kinds: dict[str, list[float]] = {}
-    for note in m.donors["note"].astype(str):
+    donors: dict[str, set[str]] = {}
+    for donor, note in zip(m.donors["donor"], m.donors["note"].astype(str), strict=True):
         for part in filter(None, note.split("; ")):
             found = re.match(r"([\d,]+) (.*)", part)
             number = float(found[1].replace(",", "")) if found else np.nan
-            kinds.setdefault(found[2] if found else part, []).append(number)
+            kind = found[2] if found else part
+            kinds.setdefault(kind, []).append(number)
+            donors.setdefault(kind, set()).add(str(donor))
     for kind, numbers in kinds.items():
-        who = f.plural(len(numbers), "donor")
+        who = f.plural(len(donors[kind]), "donor")
         low, high = f.count(min(numbers)), f.count(max(numbers))
         if low == f.MISSING:
             said.append(f"{who}: {kind}.")

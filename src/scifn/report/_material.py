@@ -73,7 +73,7 @@ def gather(adata: AnnData) -> Material:
         try:
             return load(adata)
         except MissingKeyError as error:
-            absent[name] = str(error)
+            absent[name] = _why(adata, name) or str(error)
             return None
 
     truth = adata.uns.get(k.TRUTH)
@@ -98,6 +98,17 @@ def gather(adata: AnnData) -> Material:
         untold=untold(adata),
         limits=limits_of(adata),
     )
+
+
+#: Step that makes what a section shows.
+_STEP_OF = {"evidence": "production", "bounds": "production", "strata": "stratify"}
+
+
+def _why(adata: AnnData, name: str) -> str:
+    """The reason that :func:`scifn.run` noted for a step that it could not do."""
+    steps = adata.uns.get(k.UNS, {}).get("steps", {})
+    outcome = str(steps.get(_STEP_OF.get(name, name), "done"))
+    return "" if outcome == "done" else outcome.replace("_", " ", 1)
 
 
 def _capacity(adata: AnnData) -> pd.DataFrame:

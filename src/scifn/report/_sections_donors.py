@@ -97,7 +97,8 @@ def _limits(m: Material) -> str:
 def _note(status: str, note: str) -> str:
     """Status in words, with the notes that do not only repeat a count of the row."""
     parts = [part for part in str(note).split("; ") if part and not part[0].isdigit()]
-    if status != "ok" or not parts:
+    said = any(part.startswith(f.words(status)) for part in parts)
+    if not said and (status != "ok" or not parts):
         parts = [f.words(status), *parts]
     return "; ".join(parts)
 

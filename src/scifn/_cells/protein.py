@@ -17,7 +17,7 @@ gate that cannot be set makes its population not measurable, never negative.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -25,18 +25,14 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import adt
-from scifn._cells.antibodies import Antibodies, resolve
+from scifn._cells.antibodies import resolve
+from scifn._cells.markers import RELATIVE, Panel, measure
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Labels = NDArray[np.object_]
 
 LINEAGE: Final = ("CD3", "CD19", "CD20", "CD14", "CD16", "CD56")
 ASDC: Final = ("CD33", "CD5", "CD327")
-#: Monocytes and cDC carry some CD123, so that there is no valley before the few bright cells.
-DIM: Final = ("CD123",)
-#: Gated against naive B cells, so that no negative cells are needed.
-RELATIVE: Final = ("CD24", "CD38")
 #: Robust standard deviations above naive B cells from which CD24 and CD38 are "hi".
 HI_SPREADS: Final = 1.5
 #: Fewest naive-like B cells that "hi" is taken from.
@@ -72,63 +68,6 @@ class Surface:
     record: dict[str, Any]
 
 
-@dataclass
-class _Panel:
-    """Values and gates of the markers, and the rows of the table so far."""
-
-    values: dict[str, NDArray[np.float32]]
-    gates: dict[str, adt.Gate]
-    stained: Bools
-    why: dict[str, str]
-    rows: list[dict[str, Any]] = field(default_factory=list)
-
-    def can(self, marker: str) -> bool:
-        return marker in self.gates
-
-    def above(self, marker: str) -> Bools:
-        """Stained cells above the gate of a marker that has one."""
-        return np.asarray(self.stained & (self.values[marker] > self.gates[marker].threshold))
-
-    def positive(self, marker: str) -> Bools:
-        """As :meth:`above`; every stained cell where the marker has no gate."""
-        return self.above(marker) if self.can(marker) else self.stained
-
-    def any_of(self, markers: Sequence[str]) -> Bools:
-        """Cells above the gate of one of the markers or more; those without a gate say nothing."""
-        out = np.zeros(self.stained.size, dtype=bool)
-        for marker in filter(self.can, markers):
-            out |= self.above(marker)
-        return out
-
-    def row(self, population: str, of: Bools, marker: str, side: str, gate: adt.Gate) -> None:
-        """Add a gate to the table."""
-        n = int((of & (self.values[marker] > gate.threshold)).sum())
-        self.rows.append(_row(population, marker, side, gate, n, int(of.sum())))
-
-    def result(self, population: str, of: Bools, found: Bools) -> None:
-        """Add what a population came to."""
-        nowhere = adt.Gate(float("nan"), "")
-        self.rows.append(_row(population, "", "", nowhere, int(found.sum()), int(of.sum())))
-
-    def untold(self, population: str, needed: Sequence[str]) -> None:
-        """Add that a population is not measurable, and why."""
-        reasons = [self.why[marker] for marker in needed if not self.can(marker)]
-        nowhere = adt.Gate(float("nan"), "")
-        row = _row(population, "", "", nowhere, float("nan"), int(self.stained.sum()))
-        self.rows.append(row | {"note": "not measurable: " + "; ".join(dict.fromkeys(reasons))})
-
-
-def _row(
-    population: str, marker: str, side: str, gate: adt.Gate, n: float, of: int
-) -> dict[str, Any]:
-    values = (
-        population, marker, side, adt.SCALE if marker else "", gate.threshold,
-        adt.to_umi(gate.threshold), gate.method, float(n), float(of),
-        100.0 * n / of if of else float("nan"), "",
-    )  # fmt: skip
-    return dict(zip(k.GATES_COLUMNS, values, strict=True))
-
-
 def gate_cells(umi: NDArray[np.float32], names: Sequence[str], stained: Bools) -> Surface:
     """Gate every cell on its surface proteins.
 
@@ -149,7 +88,7 @@ def gate_cells(umi: NDArray[np.float32], names: Sequence[str], stained: Bools) -
     total = umi[:, list(found.proteins)].sum(axis=1, dtype=np.float64)
     usual = float(np.median(total[stained])) if stained.any() else 0.0
     stained = stained & (total > MIN_SHARE * usual)
-    panel = _measure(umi, found, stained)
+    panel = measure(umi, found, stained)
     pdc, pdc_measurable = _pdc(panel)
     breg, breg_measurable = _breg(panel)
     markers = tuple(panel.values)
@@ -168,32 +107,7 @@ def gate_cells(umi: NDArray[np.float32], names: Sequence[str], stained: Bools) -
     )  # fmt: skip
 
 
-def _measure(umi: NDArray[np.float32], found: Antibodies, stained: Bools) -> _Panel:
-    """Values of the markers and where each begins."""
-    wanted = (*LINEAGE, "HLA-DR", "CD11c", "CD123", "CD303", "CD304", *ASDC, "CD24", "CD38", "CD27")
-    why = {marker: f"{marker} is not among the proteins" for marker in (*wanted, "IgD")}
-    if stained.sum() < adt.MIN_CELLS:
-        few = f"fewer than {adt.MIN_CELLS} cells have protein counts"
-        return _Panel({}, {}, stained, dict.fromkeys(why, few))
-    noise = adt.noise(umi[stained], found.proteins)
-    factor = np.ones(umi.shape[0])
-    factor[stained] = noise.factor
-    values: dict[str, NDArray[np.float32]] = {}
-    gates: dict[str, adt.Gate] = {}
-    for marker, where in found.columns.items():
-        counts = umi[:, list(where)].sum(axis=1, dtype=np.float64)
-        density = adt.Density(counts[stained], noise.factor)
-        fit = adt.background(density)
-        # in the precision in which they are stored, so that a figure of them shows the same cells
-        values[marker] = adt.transform(counts, factor).astype(np.float32)
-        if noise.hides(fit) and marker not in RELATIVE:
-            why[marker] = f"{marker} has no negative cells here to set a gate by"
-        else:
-            gates[marker] = adt.gate(density, fit, valley=marker not in DIM)
-    return _Panel(values, gates, stained, why)
-
-
-def _pdc(panel: _Panel) -> tuple[Labels, bool]:
+def _pdc(panel: Panel) -> tuple[Labels, bool]:
     """What the pDC gate says of each cell, and whether there is one."""
     calls = np.full(panel.stained.size, "NA", dtype=object)
     either = [marker for marker in ("CD303", "CD304") if panel.can(marker)]
@@ -219,7 +133,7 @@ def _pdc(panel: _Panel) -> tuple[Labels, bool]:
     return calls, True
 
 
-def _breg(panel: _Panel) -> tuple[Labels, bool]:
+def _breg(panel: Panel) -> tuple[Labels, bool]:
     """The Breg-like kind of each cell, and whether it can be told."""
     kinds = np.full(panel.stained.size, "NA", dtype=object)
     if all(panel.can(marker) for marker in ("CD19", *RELATIVE)):
@@ -239,7 +153,7 @@ def _breg(panel: _Panel) -> tuple[Labels, bool]:
     return kinds, False
 
 
-def _b_cells(panel: _Panel) -> Bools:
+def _b_cells(panel: Panel) -> Bools:
     """CD19+ cells that are no doublet with a T cell."""
     panel.row(B_CELL, panel.stained, "CD19", "above", panel.gates["CD19"])
     if panel.can("CD3"):
@@ -249,7 +163,7 @@ def _b_cells(panel: _Panel) -> Bools:
     return b_cells
 
 
-def _kinds(panel: _Panel, b_cells: Bools, kinds: Labels) -> None:
+def _kinds(panel: Panel, b_cells: Bools, kinds: Labels) -> None:
     """Put the two kinds into ``kinds`` and their gates into the table."""
     cd24, cd38 = panel.above("CD24"), panel.above("CD38")
     gated = {TRANSITIONAL: ("CD24", "CD38")}

@@ -8,12 +8,27 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 from nbclient import NotebookClient
 
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
 FOLDER = Path(__file__).parent
 EXECUTED = FOLDER / "_executed"
+
+
+def without_picture(notebook: NotebookNode) -> list[str]:
+    """Cells that call a plot and show none."""
+    return [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        and cell.source.startswith("scifn.pl.")
+        and not any("image/png" in output.get("data", {}) for output in cell.outputs)
+    ]
 
 
 def main() -> int:
@@ -26,6 +41,9 @@ def main() -> int:
         resources = {"metadata": {"path": str(EXECUTED)}}
         NotebookClient(notebook, timeout=900, kernel_name="python3", resources=resources).execute()
         nbformat.write(notebook, EXECUTED / path.name)
+        if lost := without_picture(notebook):
+            print(f"{path.name}: no picture from {lost}", file=sys.stderr)
+            return 1
         print(f"{path.name}: {time.monotonic() - start:.0f} s")
     return 0
 

@@ -19,7 +19,6 @@ from scifn import _keys as k
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from contextlib import AbstractContextManager
 
     from matplotlib.axes import Axes
 
@@ -112,9 +111,19 @@ _RC: Final[dict[Any, Any]] = {
 _offscreen: ContextVar[bool] = ContextVar("offscreen", default=False)
 
 
-def style() -> AbstractContextManager[None]:
-    """Settings for one drawing, undone at the end of the ``with`` block."""
-    return mpl.rc_context(_RC)
+@contextmanager
+def style() -> Iterator[None]:
+    """Settings for one drawing, undone at the end of the ``with`` block.
+
+    Only our own: the first figure of a notebook switches matplotlib to interactive inside
+    the block, and undoing that too (as ``matplotlib.rc_context`` does) would hide all others.
+    """
+    before = {name: mpl.rcParams[name] for name in _RC}
+    mpl.rcParams.update(_RC)
+    try:
+        yield
+    finally:
+        mpl.rcParams.update(before)
 
 
 @contextmanager

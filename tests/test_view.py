@@ -170,9 +170,7 @@ def test_scaled_values_are_never_used():
 
 def test_nothing_to_read_lists_the_layers():
     adata = adata_of(None, layers={"spliced": MADE})
-    with pytest.raises(
-        MatrixError, match=r"no X, no raw and no layer 'counts' \(layers: 'spliced'"
-    ):
+    with pytest.raises(MatrixError, match=r"no X, no raw and no layer.*layers: 'spliced'"):
         _view.read(adata, WANTED)
     with pytest.raises(MatrixError, match=r"layers: none"):
         _view.read(adata_of(None), WANTED)

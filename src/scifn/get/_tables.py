@@ -44,8 +44,9 @@ def cells(adata: AnnData) -> pd.DataFrame:
         raise MissingKeyError(msg)
     table: pd.DataFrame = adata.obs[mine].copy()
     if k.CAPACITY in adata.obsm:
-        extra = adata.obsm[k.CAPACITY]
-        table = table.join(extra.add_prefix(f"{k.CAPACITY}_"))
+        # by position: obs_names need not be unique
+        for name, values in adata.obsm[k.CAPACITY].items():
+            table[f"{k.CAPACITY}_{name}"] = values.to_numpy()
     return table
 
 

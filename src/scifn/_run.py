@@ -123,7 +123,7 @@ def run(
     steps: dict[str, str] = {}
     _annotate._apply(
         scratch, view, sample=sample, labels=labels, mapping=mapping, clusters=clusters,
-        **({} if protein is None else {"protein": protein}), doublets=doublets,
+        protein=protein, doublets=doublets,
     )  # fmt: skip
     steps["annotate"] = "done"
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)

@@ -153,12 +153,15 @@ def _breg(likelihood: Floats, model: Components) -> Floats:
 
 def by_lineage(evidence: Evidence) -> tuple[tuple[str, ...], Floats]:
     """Posterior summed over the types of each lineage; doublets are a column of their own."""
-    groups = tuple(
-        k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name] for name in evidence.types
-    )
-    names = tuple(dict.fromkeys(groups))
-    member = np.array([[group == name for name in names] for group in groups], dtype=float)
+    names, member = _member(evidence.types)
     return names, evidence.posterior @ member
+
+
+def _member(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
+    """Lineages of the types, and types x lineages: one where the type is of the lineage."""
+    groups = [_group(name) for name in types]
+    names = tuple(dict.fromkeys(groups))
+    return names, np.array([[group == name for name in names] for group in groups], dtype=float)
 
 
 def labels(evidence: Evidence, *, b_subsets: bool) -> tuple[Labels, NDArray[np.float32]]:
@@ -204,19 +207,26 @@ def _group(name: str) -> str:
 def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float = 0.95) -> Floats:
     """Posterior in which a cell with little evidence takes its cluster's.
 
-    The mean posterior of a cluster is the prior of its cells. A cell whose own best type is at
-    ``clear`` or above is left as it is.
+    The mean posterior of a cluster, relative to that of all cells, weighs those of its cells. A
+    cell whose own best type is at ``clear`` or above is left as it is; one whose lineage is so
+    keeps the lineage's posterior, and the cluster weighs the types within it.
     """
     own = evidence.posterior
-    out = own.copy()
+    _, lineages = by_lineage(evidence)
     unclear = own.max(axis=1) < clear
+    settled = lineages.max(axis=1) >= clear
+    best = _member(evidence.types)[1].T[lineages.argmax(axis=1)]
+    free = np.where(settled[:, None], best, 1.0)
+    typical = own.mean(axis=0) + 1e-6
+    out = own.copy()
     for cluster in np.unique(clusters):
         mine = clusters == cluster
-        share = own[mine].mean(axis=0) + 1e-6
-        typical = own.mean(axis=0) + 1e-6
-        moved = own[mine & unclear] * share / typical
+        at = np.flatnonzero(mine & unclear)
+        held = own[at] * free[at]
+        moved = held * (own[mine].mean(axis=0) + 1e-6) / typical
         sums = moved.sum(axis=1, keepdims=True)
-        out[mine & unclear] = np.divide(moved, sums, out=moved, where=sums > 0)
+        share = np.divide(moved, sums, out=moved, where=sums > 0)
+        out[at] = own[at] - held + share * held.sum(axis=1, keepdims=True)
     return out
 
 

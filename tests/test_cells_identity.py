@@ -1,0 +1,622 @@
+"""What each cell is: the table, the rules on hand-made cells, labels and clusters, real cells.
+
+Hand-made cells hold what a type is expected to hold at 5,000 UMI, rounded, then edited gene by
+gene; what the identity genes leave over lies on genes that say nothing.
+"""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse, stats
+from sklearn.metrics import average_precision_score, f1_score
+
+import scifn
+from scifn import _keys as k
+from scifn import genesets, tl
+from scifn._cells import annotate as model
+from scifn._cells import grouping, identity
+from scifn._cells.likelihood import LOG_STEP
+from scifn._cells.profiles import COMPONENTS, DOUBLET_PAIRS, components
+from scifn._errors import ArgumentError
+
+TABLE = components()
+DEPTH = 5000
+RESPONSE = ["ISG15", "IFI6", "LY6E", "MX1", "BST2", "IRF7", "IFIT3", "STAT1"]
+PANEL = model.panel_genes("human")
+GENES = [*PANEL, *RESPONSE, *(f"FILLER{i}" for i in range(5000))]
+AT = {gene: i for i, gene in enumerate(GENES)}
+#: Genes that pDC share with AS-DC, silenced where one gene alone is to speak.
+QUIET = dict.fromkeys(genesets.load("asdc_veto"), 0)
+
+
+def cell(name, depth=DEPTH, /, **edits):
+    """Expected UMI of a component, rounded; ``edits`` set genes ("-" in a symbol is "_")."""
+    out = np.zeros(len(GENES))
+    rates = TABLE.rates[:, TABLE.names.index(name)]
+    out[[AT[gene] for gene in TABLE.genes]] = np.rint(rates * depth)
+    for gene, value in edits.items():
+        out[AT[gene.replace("_", "-")]] = value
+    left = int(depth - out.sum())
+    out[-5000:] += np.bincount(np.arange(max(left, 0)) % 5000, minlength=5000)
+    return out
+
+
+def annotated(*cells, genes=GENES, **options):
+    """obs after tl.annotate of these cells."""
+    matrix = sparse.csr_matrix(np.array(cells, dtype=np.float32))
+    obs = options.pop("obs", None)
+    index = [f"c{i}" for i in range(len(cells))]
+    obs = pd.DataFrame(index=index) if obs is None else pd.DataFrame(obs, index=index)
+    adata = ad.AnnData(matrix, obs, pd.DataFrame(index=list(genes)))
+    tl.annotate(adata, **options)
+    return adata
+
+
+def calls(*cells, column=k.CELL_TYPE, **options):
+    return annotated(*cells, **options).obs[column].astype(str).tolist()
+
+
+# --- the table ---------------------------------------------------------------
+
+
+def test_no_gene_of_the_table_moves_with_interferon():
+    moving = {
+        gene
+        for name in (
+            "isg_sc_pan", "isg_type1_core", "isg_type2_leaning", "isg_shared", "hallmark_ifna",
+            "hallmark_ifng", "mod_M1_2", "mod_M3_4", "mod_M5_12", "pdc_excluded_isg",
+        )
+        for gene in genesets.load(name)
+    }  # fmt: skip
+    assert len(moving) > 250
+    assert not moving & set(TABLE.genes)
+    assert "CD38" not in TABLE.genes
+    assert not {"IRF7", "BST2", "TNFSF10", "LY6E", "IFITM3"} & set(TABLE.genes)
+
+
+def test_every_component_is_expected_to_show_something_of_every_gene():
+    assert (TABLE.rates > 0).all()
+    assert np.isfinite(TABLE.rates).all()
+    assert (TABLE.rates.sum(axis=0) < 1).all()
+    np.testing.assert_allclose(TABLE.priors.sum(), 1.0)
+    assert len(set(TABLE.genes)) == len(TABLE.genes)
+    assert TABLE.names[: len(COMPONENTS)] == tuple(COMPONENTS)
+
+
+def test_a_doublet_is_the_mean_of_its_halves():
+    for pair in DOUBLET_PAIRS:
+        halves = [TABLE.rates[:, TABLE.names.index(name)] for name in pair]
+        mixed = TABLE.rates[:, TABLE.names.index(" + ".join(pair))]
+        np.testing.assert_allclose(mixed, (halves[0] + halves[1]) / 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "component"),
+    [
+        ("pdc_identity_core", "pDC"),
+        ("neg_t_nk", None),
+        ("neg_hspc", "HSPC"),
+        ("neg_baso_mast", "Basophil/Mast"),
+        ("neg_plasma", "Plasma"),
+        ("b_pan", "B naive"),
+        ("b_abc_dn2", "B atypical"),
+        ("asdc_veto", "AS-DC"),
+    ],
+)
+def test_genes_of_a_set_are_in_the_table_and_say_what_the_set_says(name, component):
+    in_table = [gene for gene in genesets.load(name) if gene in TABLE.genes]
+    assert len(in_table) >= 0.75 * len(genesets.load(name))
+    if component is not None:
+        rows = TABLE.rates[[TABLE.genes.index(gene) for gene in in_table], : len(COMPONENTS)]
+        top = np.array(TABLE.names)[rows.sum(axis=0).argmax()]
+        assert COMPONENTS[top][0] == COMPONENTS[component][0] or name in {"b_pan", "neg_plasma"}
+        own = rows[:, TABLE.names.index(component)]
+        assert np.mean(own > np.median(rows, axis=1)) >= 0.75
+
+
+# --- rules on hand-made cells --------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(COMPONENTS))
+def test_a_typical_cell_of_each_type_is_called_so(name):
+    obs = annotated(cell(name)).obs.iloc[0]
+    kind = COMPONENTS[name][0]
+    assert obs[k.CELL_TYPE] == kind
+    assert obs[k.LINEAGE] == k.LINEAGE_OF[kind]
+    assert obs[k.CONFIDENCE] > 0.9
+    assert obs[k.PDC_CALL] == {"pDC": "pDC", "AS-DC": "AS-DC"}.get(kind, "not_pDC")
+
+
+def test_asdc_needs_axl_or_siglec6_and_two_others():
+    plain = cell("pDC", **QUIET)
+    axl = cell("pDC", **{**QUIET, "AXL": 2})
+    one = cell("pDC", **{**QUIET, "SIGLEC6": 2, "PPP1R14A": 3})
+    two = cell("pDC", **{**QUIET, "AXL": 2, "PPP1R14A": 3, "DAB2": 2})
+    others = cell("pDC", **{**QUIET, "PPP1R14A": 3, "DAB2": 2, "CD22": 1})
+    cells = (plain, axl, one, two, others)
+    want = ["pDC", "pDC_ambiguous", "pDC_ambiguous", "AS-DC", "pDC"]
+    assert calls(*cells, column=k.PDC_CALL) == want
+    kinds = ["pDC", "DC unresolved", "DC unresolved", "AS-DC", "pDC"]
+    assert calls(*cells) == kinds
+
+
+def test_no_core_gene_no_pdc():
+    core = dict.fromkeys(genesets.load("pdc_identity_core"), 0)
+    called = annotated(cell("pDC", **QUIET, **core)).obs.iloc[0]
+    assert called[k.PDC_CALL] == "pDC_ambiguous"
+    assert called[k.CELL_TYPE] == "DC unresolved"
+
+
+@pytest.mark.parametrize(
+    ("name", "edits", "kind"),
+    [
+        ("Plasma", {"JCHAIN": 200, "MZB1": 60, "TCF4": 4, "DERL3": 20, "IRF4": 5}, "Plasma"),
+        ("Plasma", {"IL3RA": 1, "TCF4": 6, "SPIB": 2, "GZMB": 3}, "Plasma"),
+        ("Basophil/Mast", {"IL3RA": 8, "CLEC4C": 1}, "Basophil/Mast"),
+        ("HSPC", {"IL3RA": 3, "TCF4": 3, "IRF8": 3, "BCL11A": 4}, "HSPC"),
+        ("B transitional", {"TCL1A": 25, "PLD4": 8, "SPIB": 4, "TCF4": 3}, "B transitional"),
+        ("B naive", {"TCL1A": 25, "PLD4": 4, "SPIB": 4, "IRF8": 6, "BCL11A": 4}, "B naive"),
+        ("B memory", {"GZMB": 5, "TCF4": 3, "SPIB": 3}, "B memory"),
+        ("Monocyte CD14", {"SERPINF1": 2, "IRF8": 4, "NRP1": 2}, "Monocyte"),
+    ],
+)
+def test_cells_that_share_genes_with_pdc_are_not_pdc(name, edits, kind):
+    obs = annotated(cell(name, **edits)).obs.iloc[0]
+    assert obs[k.CELL_TYPE] == kind
+    assert obs[k.PDC_CALL] == "not_pDC"
+    assert obs[k.PDC_SCORE] < 0
+
+
+def test_plasma_rich_samples_give_no_pdc():
+    rng = np.random.default_rng(0)
+    plasma = np.array([cell("Plasma"), cell("Plasmablast")])
+    cells = rng.poisson(np.repeat(plasma, 100, axis=0) * rng.uniform(0.3, 1.5, (200, 1)))
+    found = annotated(*cells).obs
+    assert found[k.PDC_CALL].isin(["not_pDC"]).all()
+    assert found[k.CELL_TYPE].isin(["Plasma", "Plasmablast"]).mean() > 0.99
+
+
+@pytest.mark.parametrize("other", ["B naive", "B memory", "B transitional", "T CD4", "NK"])
+def test_a_mixture_with_a_pdc_is_a_doublet_and_no_breg(other):
+    mixed = cell("pDC", 2500) + cell(other, 2500)
+    obs = annotated(mixed).obs.iloc[0]
+    assert obs[k.CELL_TYPE] == "Doublet"
+    assert obs[k.PDC_CALL] == "pDC_doublet"
+    assert obs[k.BREG_KIND] == "none"
+    assert obs[k.LINEAGE] == "Unassigned"
+
+
+@pytest.mark.parametrize("other", ["B naive", "B memory", "B transitional"])
+def test_drawn_doublets_of_pdc_and_b_are_doublets_and_hardly_ever_breg(other):
+    rng = np.random.default_rng(2)
+    pair = [TABLE.rates[:, TABLE.names.index(name)] for name in ("pDC", other)]
+    mean = np.zeros(len(GENES))
+    mean[[AT[gene] for gene in TABLE.genes]] = 2500 * (pair[0] + pair[1])
+    mean[-5000:] = (DEPTH - mean.sum()) / 5000
+    found = annotated(*rng.poisson(np.tile(mean, (200, 1)))).obs
+    # at half of this depth every fifth shows too few genes of the B cell and is called pDC
+    assert (found[k.PDC_CALL] == "pDC_doublet").mean() >= 0.90
+    assert (found[k.BREG_KIND] != "none").mean() <= 0.01
+
+
+def test_plasmablasts_cycle_or_keep_the_b_cell():
+    quiet = {"MKI67": 0, "STMN1": 0, "TYMS": 0, "TOP2A": 0, "CD19": 0, "MS4A1": 0}
+    cycling = cell("Plasmablast", **{**quiet, "MKI67": 2, "TYMS": 1})
+    early = cell("Plasmablast", **{**quiet, "STMN1": 1, "CD19": 1})
+    resting = cell("Plasmablast", **quiet)
+    assert calls(cycling, early, resting) == ["Plasmablast", "Plasmablast", "Plasma"]
+
+
+def test_b10_like_needs_cd24_and_cd27_in_a_memory_b_cell():
+    both = cell("B memory", CD24=2, CD27=2)
+    lacking = cell("B memory", CD24=2, CD27=0), cell("B memory", CD24=0, CD27=2)
+    naive = cell("B naive", CD24=3, CD27=1)
+    transitional = cell("B transitional")
+    kinds = calls(both, *lacking, naive, transitional, column=k.BREG_KIND)
+    assert kinds == ["b10_like", "none", "none", "none", "transitional_like"]
+    evidence = calls(both, naive, transitional, column=k.BREG_EVIDENCE)
+    assert evidence == ["transcript", "none", "transcript"]
+
+
+def test_atypical_and_plasma_cells_are_no_breg():
+    found = annotated(cell("B atypical"), cell("Plasmablast"), cell("T CD4")).obs
+    assert found[k.BREG_KIND].tolist() == ["none"] * 3
+    assert found[k.BREG_SCORE].iloc[0] < 0
+    assert np.isnan(found[k.BREG_SCORE].iloc[1:]).all()
+
+
+def test_cd38_has_no_weight():
+    """200 UMI of CD38 in place of 200 that say nothing change no number at all."""
+    plain = cell("B transitional", CD38=0)
+    more = plain.copy()
+    more[np.flatnonzero(plain[-5000:])[:200] + len(GENES) - 5000] -= 1
+    more[AT["CD38"]] += 200
+    assert more.sum() == plain.sum()
+    found = annotated(plain, more)
+    one, other = found.obs.iloc[0], found.obs.iloc[1]
+    pd.testing.assert_series_equal(one, other, check_names=False)
+    np.testing.assert_array_equal(*found.obsm[k.TYPE_POSTERIOR].to_numpy())
+    # on a panel the total says nothing of depth, so CD38 may simply be added
+    n = len(PANEL)
+    here = annotated(plain[:n], more[:n], genes=PANEL).obs
+    assert here[k.BREG_SCORE].iloc[0] == here[k.BREG_SCORE].iloc[1]
+
+
+def test_breg_score_is_the_likelihood_ratio():
+    cells = [cell("B transitional"), cell("B naive"), cell("B memory")]
+    score = annotated(*cells).obs[k.BREG_SCORE].to_numpy()
+    mean = 0.95 * TABLE.rates + 0.05 * TABLE.blood()[:, None] + 1e-6
+    depth = np.exp(np.rint(np.log(DEPTH) / LOG_STEP) * LOG_STEP)
+    at = [TABLE.names.index(name) for name in ("B transitional", "B naive", "B memory")]
+    for one, have in zip(cells, score, strict=True):
+        umi = one[[AT[gene] for gene in TABLE.genes]]
+        own = [stats.nbinom.logpmf(umi, 1, 1 / (1 + depth * mean[:, i])).sum() for i in at]
+        np.testing.assert_allclose(have, own[0] - max(own[1:]), rtol=1e-4)
+    assert score[0] > 0 > score[1] > score[2]
+
+
+def test_il10_is_counted_and_nan_where_it_is_no_feature():
+    with_il10 = cell("B memory", IL10=3)
+    assert annotated(with_il10).obs[k.IL10_UMI].tolist() == [3.0]
+    kept = [gene for gene in GENES if gene != "IL10"]
+    without = annotated(with_il10[[AT[gene] for gene in kept]], genes=kept).obs
+    assert without[k.IL10_UMI].isna().all()
+
+
+def test_too_few_umi_is_unassigned():
+    few = np.zeros(len(GENES))
+    few[[AT["CD3E"], AT["CD3D"], AT["TRAC"]]] = 3
+    few[-5000:] = 1
+    empty = np.zeros(len(GENES))
+    found = annotated(few, empty, cell("T CD4")).obs
+    assert found[k.CELL_TYPE].tolist() == ["Unassigned", "Unassigned", "T/NK"]
+    assert found[k.PDC_SCORE].isna().tolist() == [True, True, False]
+
+
+def test_a_user_flagged_pdc_is_a_pdc_doublet():
+    cells = [cell("pDC", **QUIET), cell("pDC", **QUIET), cell("T CD4"), cell("cDC")]
+    for flags in ([True, False, True, True], ["Doublet", "Singlet", "doublet", "doublet"]):
+        found = annotated(*cells, obs={"dbl": flags}, doublets="dbl").obs
+        assert found[k.PDC_CALL].tolist() == ["pDC_doublet", "pDC", "not_pDC", "not_pDC"]
+        assert found[k.CELL_TYPE].tolist() == ["Doublet", "pDC", "Doublet", "Doublet"]
+    with pytest.raises(ArgumentError, match="give the calls"):
+        annotated(*cells, obs={"dbl": [0.1, 0.9, 0.2, 0.3]}, doublets="dbl")
+    with pytest.raises(ArgumentError, match="'doublet'/'singlet'"):
+        annotated(*cells, obs={"dbl": ["x", "y", "x", "x"]}, doublets="dbl")
+
+
+def test_a_pdc_less_likely_than_not_is_ambiguous():
+    """Most probable within a clear lineage, yet below one half: no pDC, and not "not pDC"."""
+    evidence = identity.Evidence(
+        types=("pDC", "cDC", "T/NK"),
+        posterior=np.array([[0.45, 0.25, 0.3], [0.9, 0.05, 0.05]]),
+        log_odds_pdc=np.array([1.0, 5.0]),
+        pdc_half=np.zeros(2, dtype=bool),
+        breg_log_odds=np.full(2, np.nan),
+        enough=np.ones(2, dtype=bool),
+    )
+    called, confidence = identity.labels(evidence, b_subsets=True)
+    assert called.tolist() == ["pDC", "pDC"]
+    np.testing.assert_allclose(confidence, [0.45, 0.9], rtol=1e-6)
+    counts = {"core": 5, "support": 5, "axl_siglec6": 0, "asdc_other": 0}
+    counts = {name: np.full(2, value) for name, value in counts.items()}
+    call, kind = identity.pdc_calls(called, evidence, measurable=True, **counts)
+    assert call.tolist() == ["pDC_ambiguous", "pDC"]
+    assert kind.tolist() == ["DC unresolved", "pDC"]
+
+
+# --- coverage --------------------------------------------------------------------
+
+
+def without(cells, dropped):
+    kept = [gene for gene in GENES if gene not in set(dropped)]
+    return [one[[AT[gene] for gene in kept]] for one in cells], kept
+
+
+def test_pdc_are_not_called_below_coverage():
+    cells, kept = without(
+        [cell("pDC"), cell("T CD4"), cell("cDC")], genesets.load("pdc_identity_core")[:8]
+    )
+    adata = annotated(*cells, genes=kept)
+    assert adata.obs[k.PDC_CALL].tolist() == ["NA"] * 3
+    assert adata.obs[k.PDC_SCORE].isna().all()
+    assert adata.obs[k.CELL_TYPE].tolist()[1:] == ["T/NK", "DC unresolved"]
+    assert "pDC" in adata.uns["scifn"]["annotate"]["notes"]
+    table = scifn.get.coverage(adata).set_index("set")
+    assert table.at["pdc_identity_core", "status"] == "insufficient"
+    assert table.at["pdc_identity_core", "n_found"] == 3
+
+
+def test_without_cd24_there_is_a_note_or_no_grade():
+    cells = [cell("B transitional"), cell("B naive")]
+    some, kept = without(cells, ["CD24"])
+    adata = annotated(*some, genes=kept)
+    assert "CD24 is not among the features" in adata.uns["scifn"]["annotate"]["notes"]
+    assert adata.obs[k.BREG_SCORE].notna().all()
+    few = [gene for gene in genesets.load("b_transitional") if gene not in {"CD38", "SOX4", "MME"}]
+    none, kept = without(cells, few)
+    adata = annotated(*none, genes=kept)
+    notes = adata.uns["scifn"]["annotate"]["notes"]
+    assert "Breg-like transitional B cells are not measurable" in notes
+    assert adata.obs[k.BREG_KIND].tolist() == ["NA", "NA"]
+    assert adata.obs[k.BREG_SCORE].isna().all()
+
+
+def test_b_cells_are_unresolved_where_their_subsets_cannot_be_told():
+    cells, kept = without(
+        [cell("B naive"), cell("B memory")],
+        {*genesets.load("b_naive"), *genesets.load("b_memory")} - {"MS4A1"},
+    )
+    adata = annotated(*cells, genes=kept)
+    assert adata.obs[k.CELL_TYPE].tolist() == ["B unresolved"] * 2
+    assert "B unresolved" in adata.uns["scifn"]["annotate"]["notes"]
+
+
+# --- what the user brings ----------------------------------------------------------
+
+
+def test_labels_bound_what_a_cell_may_become():
+    cells = [cell("T CD4"), cell("pDC", **QUIET), cell("B naive"), cell("cDC")]
+    obs = {"mine": ["lymphocyte", "myeloid", "who knows", "myeloid"]}
+    mapping = {"lymphocyte": "T/NK", "myeloid": "DC"}
+    adata = annotated(*cells, obs=obs, labels="mine", mapping=mapping)
+    assert adata.obs[k.CELL_TYPE].tolist() == ["T/NK", "pDC", "B naive", "cDC"]
+    table = adata.uns["scifn"]["annotate"]["label_disagreement"]
+    assert table["n_cells"].sum() == 4
+    assert set(table.columns) == {"label", "cell_type", "n_cells", "agrees"}
+    # a T cell labeled DC can be nothing but a DC, however unlikely; and so for B
+    cells[2] = cell("B naive", **dict.fromkeys(genesets.load("neg_t_nk"), 0))  # no doublet
+    obs = {"mine": ["myeloid", "lymphocyte", "lymphocyte", "myeloid"]}
+    adata = annotated(*cells, obs=obs, labels="mine", mapping=mapping)
+    lineages = adata.obs[k.LINEAGE].tolist()
+    assert lineages == ["DC", "T/NK", "T/NK", "DC"]
+    assert adata.obs[k.PDC_CALL].tolist()[1:] == ["not_pDC", "not_pDC", "not_pDC"]
+
+
+def test_labels_may_be_cell_types_and_unresolved_ones_bind_to_their_lineage():
+    obs = {"mine": ["B naive", "B unresolved", "Unassigned"]}
+    adata = annotated(*[cell("B memory")] * 3, obs=obs, labels="mine")
+    assert adata.obs[k.CELL_TYPE].tolist() == ["B naive", "B memory", "B memory"]
+
+
+def test_disagreement_counts_cells_a_label_and_call():
+    labels = pd.Series(["Bs", "Bs", "Ts", "Ts", "Ts"])
+    called = np.array(["B naive", "B memory", "T/NK", "T/NK", "B naive"], dtype=object)
+    table = grouping.disagreement(labels, called, {"Bs": "B", "Ts": "T/NK"})
+    rows = {(r.label, r.cell_type): (r.n_cells, r.agrees) for r in table.itertuples()}
+    assert rows == {
+        ("Bs", "B naive"): (1, True),
+        ("Bs", "B memory"): (1, True),
+        ("Ts", "T/NK"): (2, True),
+        ("Ts", "B naive"): (1, False),
+    }
+
+
+def test_a_mapping_to_nothing_known_is_refused():
+    with pytest.raises(ArgumentError, match="is no cell type or lineage"):
+        annotated(cell("T CD4"), obs={"mine": ["x"]}, labels="mine", mapping={"x": "T-cell"})
+
+
+def test_labels_of_types_that_no_component_stands_for_leave_a_cell_unassigned():
+    obs = {"mine": ["Keratinocyte", "T/NK"], "group": ["a", "a"]}
+    cells = [cell("T CD4"), cell("T CD4")]
+    for clusters in (None, "group"):
+        adata = annotated(*cells, obs=obs, labels="mine", clusters=clusters)
+        assert adata.obs[k.CELL_TYPE].tolist() == ["Unassigned", "T/NK"]
+
+
+def evidence_of(posterior):
+    n = len(posterior)
+    return identity.Evidence(
+        types=("T/NK", "B naive"),
+        posterior=np.array(posterior),
+        log_odds_pdc=np.full(n, np.nan),
+        pdc_half=np.zeros(n, dtype=bool),
+        breg_log_odds=np.full(n, np.nan),
+        enough=np.ones(n, dtype=bool),
+    )
+
+
+def test_consensus_by_hand():
+    """Two clusters of two; the unclear cells take the ratio of their cluster to all cells."""
+    own = [[0.99, 0.01], [0.4, 0.6], [0.02, 0.98], [0.6, 0.4]]
+    found = identity.consensus(evidence_of(own), np.array([0, 0, 1, 1]))
+    typical = np.mean(own, axis=0)
+    first, second = np.mean(own[:2], axis=0) / typical, np.mean(own[2:], axis=0) / typical
+    np.testing.assert_array_equal(found[[0, 2]], np.array(own)[[0, 2]])
+    want = np.array([own[1] * first, own[3] * second])
+    np.testing.assert_allclose(found[[1, 3]], want / want.sum(axis=1, keepdims=True), rtol=1e-4)
+    assert found[1, 0] > 0.4 + 0.1
+    assert found[3, 1] > 0.4 + 0.1
+
+
+def test_consensus_keeps_a_clear_lineage():
+    """A B cell among T cells, its subset unclear: only the subset may move."""
+    evidence = identity.Evidence(
+        types=("T/NK", "B naive", "B memory"),
+        posterior=np.array([[0.04, 0.6, 0.36], *[[1.0, 0.0, 0.0]] * 20, *[[0.0, 0.2, 0.8]] * 20]),
+        log_odds_pdc=np.full(41, np.nan),
+        pdc_half=np.zeros(41, dtype=bool),
+        breg_log_odds=np.full(41, np.nan),
+        enough=np.ones(41, dtype=bool),
+    )
+    found = identity.consensus(evidence, np.repeat([0, 1], [21, 20]))
+    np.testing.assert_allclose(found[0, 0], 0.04)
+    np.testing.assert_allclose(found[0, 1:].sum(), 0.96)
+    np.testing.assert_array_equal(found[1:21], evidence.posterior[1:21])
+    # within the second cluster nobody is clear of subset, and all are of the same lineage
+    np.testing.assert_allclose(found[21:, 0], 0.0)
+    assert (found[21:, 2] >= 0.8).all()
+
+
+@pytest.fixture(scope="module")
+def thin():
+    """300 T cells and 150 naive B cells, of 250 UMI the most; three clearer B cells among the T."""
+    rng = np.random.default_rng(5)
+    means = [cell("T CD4"), cell("B naive")]
+    kinds = np.repeat([0, 1], [300, 150])
+    depth = rng.choice([0.008, 0.015, 0.05], kinds.size)
+    depth[300:303] = 0.1
+    counts = rng.poisson(np.array(means)[kinds] * depth[:, None])
+    obs = {"cluster": np.where(kinds == 0, "t", "b"), "truth": np.where(kinds == 0, "T/NK", "B")}
+    obs["cluster"][300:303] = "t"
+    return counts, obs
+
+
+@pytest.mark.parametrize("clusters", ["cluster", "leiden"])
+def test_clusters_never_overrule_a_clear_call_and_thin_cells_follow(thin, clusters):
+    counts, obs = thin
+    alone = annotated(*counts, obs=obs)
+    grouped = annotated(*counts, obs=obs, clusters=clusters)
+    own = alone.obsm[k.TYPE_POSTERIOR].to_numpy()
+    clear = own.max(axis=1) >= 0.95
+    assert 0.05 < clear.mean() < 0.95
+    np.testing.assert_array_equal(own[clear], grouped.obsm[k.TYPE_POSTERIOR].to_numpy()[clear])
+    same = (alone.obs[k.CELL_TYPE].astype(str) == grouped.obs[k.CELL_TYPE].astype(str)).to_numpy()
+    assert same[clear].all()
+    assert grouped.obs[k.LINEAGE].tolist()[300:303] == ["B"] * 3
+    if clusters == "cluster":
+        truth = np.array(obs["truth"])
+        right = [(found.obs[k.LINEAGE].astype(str) == truth) for found in (alone, grouped)]
+        assert right[1].sum() > right[0].sum()
+        assert not (right[0] & ~right[1]).any()
+    assert grouped.uns["scifn"]["annotate"]["clusters"] == clusters
+
+
+def test_more_pdc_than_blood_holds_is_an_alarm():
+    calls_ = np.array(["pDC"] * 2 + ["not_pDC"] * 98 + ["pDC"] + ["not_pDC"] * 99, dtype=object)
+    text = grouping.pdc_alarms(calls_, pd.Series(["s1"] * 100 + ["s2"] * 100))
+    assert text.startswith("s1: 2.0% of cells are called pDC")
+    assert "s2" not in text
+    assert grouping.pdc_alarms(calls_, None) == ""  # exactly 1.5 %
+    adata = annotated(cell("pDC", **QUIET), cell("T CD4"), obs={"lane": ["x", "x"]}, sample="lane")
+    assert adata.uns["scifn"]["annotate"]["alarms"].startswith("x: 50.0% of cells")
+
+
+# --- laws -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """80 drawn cells of every type."""
+    rng = np.random.default_rng(7)
+    kinds = [list(COMPONENTS)[i % len(COMPONENTS)] for i in range(80)]
+    return rng.poisson([cell(kind) * rng.uniform(0.2, 1.2) for kind in kinds])
+
+
+def test_a_call_depends_on_no_other_cell(mixed):
+    together = annotated(*mixed)
+    some = annotated(*mixed[[70, 3, 41]])
+    np.testing.assert_array_equal(
+        together.obsm[k.TYPE_POSTERIOR].to_numpy()[[70, 3, 41]],
+        some.obsm[k.TYPE_POSTERIOR].to_numpy(),
+    )
+    for name in (k.CELL_TYPE, k.PDC_CALL, k.BREG_KIND):
+        assert together.obs[name].astype(str).tolist()[3] == some.obs[name].astype(str).tolist()[1]
+
+
+def test_a_call_depends_on_no_order_of_genes(mixed):
+    order = np.random.default_rng(0).permutation(len(GENES))
+    one = annotated(*mixed)
+    other = annotated(*mixed[:, order], genes=[GENES[i] for i in order])
+    np.testing.assert_allclose(
+        one.obsm[k.TYPE_POSTERIOR], other.obsm[k.TYPE_POSTERIOR], rtol=1e-5, atol=1e-7
+    )
+    assert one.obs[k.CELL_TYPE].tolist() == other.obs[k.CELL_TYPE].tolist()
+
+
+def test_calls_do_not_move_with_interferon(mixed):
+    """A response of hundreds of UMI, CD38 within it, changes two calls in a hundred at most."""
+    more = mixed.copy()
+    total = mixed.sum(axis=1)
+    for gene in [*RESPONSE, "CD38"]:
+        more[:, AT[gene]] += (total * 0.01).astype(int)
+    assert not set(RESPONSE) & set(PANEL)
+    one, other = annotated(*mixed).obs, annotated(*more).obs
+    assert (one[k.CELL_TYPE].astype(str) == other[k.CELL_TYPE].astype(str)).mean() >= 0.98
+    assert one[k.PDC_CALL].tolist() == other[k.PDC_CALL].tolist()
+
+
+# --- real cells ---------------------------------------------------------------------------
+
+
+def real(folder, name):
+    adata = ad.read_h5ad(folder / f"{name}.h5ad")
+    tl.annotate(adata)
+    return adata, adata.obs["cell_type"].astype(str).to_numpy()
+
+
+@pytest.fixture(scope="module")
+def kang(shared_data):
+    return real(shared_data, "kang_ifnb_fullgenes_annot")
+
+
+def test_kang_pdc(kang):
+    adata, label = kang
+    truth = label == "pDC"
+    called = (adata.obs[k.PDC_CALL] == "pDC").to_numpy()
+    assert truth.sum() == 15
+    assert (called & truth).sum() >= 10
+    assert (called & ~truth).sum() <= 1
+    score = adata.obs[k.PDC_SCORE].astype(float).fillna(-1e3)
+    assert average_precision_score(truth, score) >= 0.90
+
+
+def test_kang_lineages(kang):
+    adata, label = kang
+    lineage = {"B": "B", "B Activated": "B", "CD14 Mono": "Mono", "CD16 Mono": "Mono"}
+    lineage |= dict.fromkeys(("CD4 Memory T", "CD4 Naive T", "CD8 T", "NK"), "T/NK")
+    lineage |= {"T activated": "T/NK", "DC": "DC", "pDC": "DC"}
+    truth = pd.Series(label).map(lineage).to_numpy()
+    kept = np.array([isinstance(name, str) for name in truth])
+    called = adata.obs[k.LINEAGE].astype(str).to_numpy()[kept]
+    found = f1_score(truth[kept].astype(str), called, labels=["B", "Mono", "T/NK"], average="macro")
+    assert found >= 0.93
+
+
+def test_kang_calls_agree_with_each_other(kang):
+    obs = kang[0].obs
+    is_pdc = obs[k.CELL_TYPE] == "pDC"
+    assert (is_pdc == (obs[k.PDC_CALL] == "pDC")).all()
+    assert ((obs[k.PDC_CALL] == "pDC_ambiguous") <= (obs[k.CELL_TYPE] == "DC unresolved")).all()
+    assert obs[k.CONFIDENCE].between(0, 1).all()
+    posterior = kang[0].obsm[k.TYPE_POSTERIOR].to_numpy()
+    np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_zheng_refuses_pdc_and_finds_b_cells(shared_data):
+    adata, label = real(shared_data, "zheng_sorted_refs_mudan")
+    assert (adata.obs[k.PDC_CALL] == "NA").all()
+    assert not (adata.obs[k.CELL_TYPE] == "pDC").any()
+    lineage = adata.obs[k.LINEAGE].astype(str).to_numpy()
+    assert (lineage[label == "bcells"] == "B").mean() >= 0.97
+    assert (lineage[label == "nk"] == "T/NK").mean() >= 0.97
+
+
+def test_csle_b_subsets(shared_data):
+    adata, label = real(shared_data, "csle_bcells_neharbelaid")
+    names = {"B naive": "Naive", "B transitional": "Naive", "B memory": "Memory"}
+    called = adata.obs[k.CELL_TYPE].astype(str).map({**names, "B atypical": "DN2"}).fillna("none")
+    found = f1_score(label, called, labels=["Naive", "Memory", "DN2"], average="macro")
+    assert found >= 0.70
+    assert (adata.obs[k.BREG_KIND] != "NA").any()
+
+
+def test_pbmc68k_reduced_cannot_tell_pdc():
+    scanpy = pytest.importorskip("scanpy")
+    adata = scanpy.datasets.pbmc68k_reduced()
+    tl.annotate(adata)
+    assert (adata.obs[k.PDC_CALL] == "NA").all()
+    assert adata.obs[k.PDC_SCORE].isna().all()
+    assert not adata.obs[k.CELL_TYPE].isin(["pDC", "AS-DC"]).any()
+    assert (adata.obs[k.CELL_TYPE] != "Unassigned").mean() > 0.5
+
+
+def test_celltypist_sample_is_measurable(shared_data):
+    adata = ad.read_h5ad(shared_data / "celltypist_sample.h5ad")
+    tl.annotate(adata)
+    assert not (adata.obs[k.PDC_CALL] == "NA").any()
+    assert (adata.obs[k.PDC_CALL] == "pDC").mean() <= 0.02

@@ -7,7 +7,7 @@ Two sources of noise are handled, those of Mulè 2022 (doi:10.1038/s41467-022-29
   average, shrunk towards 1;
 - each antibody has a background of its own. Its center is the lowest mode of the protein over
   all cells and its spread the median absolute deviation of the values below that mode, which
-  positive cells cannot widen however many they are.
+  positive cells cannot widen however many they are (below one UMI: the ratio of ones to zeros).
 
 Where the positive cells form a mode of their own the gate is the valley before it; where they do
 not (rare or dim ones) it stands :data:`SPREADS` robust standard deviations above the background.
@@ -49,6 +49,7 @@ MIN_CELLS: Final = 100
 _WIDTH: Final = 0.01
 _BANDWIDTH: Final = 0.15
 _WINDOW: Final = 0.25
+_FAR_BELOW: Final = 10.0
 _DIP_Z: Final = 3.0
 _MIN_PEAK: Final = 10.0
 #: A count stands for its interval: it is spread over it, so that ties make no modes.
@@ -116,25 +117,76 @@ class Density:
         down = np.r_[d[:-1] >= d[1:], True]
         return np.asarray(np.flatnonzero(up & down & (d > share * d.max())))
 
+    def main(self) -> float:
+        """The highest mode."""
+        return float(self.centers[int(np.argmax(self.smooth))])
+
     def count(self, at: int) -> float:
         """Cells in a window around a bin."""
         near = np.abs(self.centers - self.centers[at]) <= _WINDOW
         return float(self.mass[near].sum())
 
+    def median(self, end: int) -> float:
+        """Median of the cells in the bins before ``end``."""
+        below = np.cumsum(self.mass[:end])
+        return float(self.centers[int(np.searchsorted(below, below[-1] / 2))])
 
-def background(density: Density) -> Background:
-    """The lowest mode that is no ripple, and the spread of what lies below it."""
-    mode = int(density.peaks(0.05)[0])
+    def between(self, low: float, high: float) -> float:
+        """Cells from ``low`` to ``high`` UMI."""
+        at = (self.centers >= np.arcsinh(low / COFACTOR)) & (
+            self.centers < np.arcsinh(high / COFACTOR)
+        )
+        return float(self.mass[at].sum())
+
+    def dip(self, start: int, beyond: float) -> int | None:
+        """Valley between bin ``start`` and the next mode above ``beyond`` that is no ripple."""
+        for peak in self.peaks(0.0):
+            if peak <= start or self.centers[peak] < beyond:
+                continue
+            at = start + _lowest(self.smooth[start:peak])
+            high, low = self.count(int(peak)), self.count(at)
+            if high >= _MIN_PEAK and high - low > _DIP_Z * np.sqrt(high + low):
+                return at
+        return None
+
+
+def background(density: Density, usual_umi: float = 0.0) -> Background:
+    """Center and spread of the lowest mode that can be background.
+
+    Parameters
+    ----------
+    density
+        Of the protein.
+    usual_umi
+        Main mode of an ordinary protein of the panel. A mode at a tenth of it or less is not
+        background but cells that were not stained.
+    """
+    peaks = density.peaks(0.05)
+    umi = np.array([to_umi(density.centers[i]) for i in peaks])
+    fit = np.flatnonzero(_FAR_BELOW * (umi + 1.0) >= usual_umi + 1.0)
+    mode = int(peaks[fit[0] if fit.size else -1])
     center = float(density.centers[mode])
-    below = np.cumsum(density.mass[: mode + 1])
-    half = int(np.searchsorted(below, below[-1] / 2))
-    spread = 1.4826 * (center - float(density.centers[half]))
+    spread = 1.4826 * (center - density.median(mode + 1))
+    if to_umi(center) < 1.0:  # hardly anything lies below, but ones and zeros tell
+        spread = max(spread, _spread_of_few(density))
     return Background(center, max(spread, MIN_SPREAD))
+
+
+def _spread_of_few(density: Density) -> float:
+    """Spread of a background of less than one UMI, from how many ones there are to the zeros.
+
+    In a negative binomial that ratio is mean / (1 + dispersion * mean); positive cells, which
+    have more than one, are not in it.
+    """
+    zeros, ones = density.between(-0.5, 0.5), density.between(0.5, 1.5)
+    ratio = min(ones / max(zeros, 1.0), 1.0)
+    mean = ratio / (1.0 - DISPERSION * ratio)
+    return float(np.sqrt((mean + DISPERSION * mean**2) / (COFACTOR**2 + mean**2)))
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Background factor of each cell, and the background of an ordinary protein in UMI."""
+    """Background factor of each cell, and the main mode of an ordinary protein in UMI."""
 
     factor: Floats
     usual_umi: float
@@ -155,8 +207,9 @@ def noise(umi: NDArray[np.float32], proteins: Sequence[int]) -> Noise:
     proteins
         Columns of antibodies against proteins and of isotype controls.
     """
-    fits = {i: background(_of_counts(umi[:, i])) for i in proteins}
-    usual = float(np.median([to_umi(fit.center) for fit in fits.values()]))
+    densities = {i: _of_counts(umi[:, i]) for i in proteins}
+    usual = float(np.median([to_umi(density.main()) for density in densities.values()]))
+    fits = {i: background(density, usual) for i, density in densities.items()}
     panel = Noise(np.ones(umi.shape[0]), usual)
     seen, expected = np.full(umi.shape[0], PRIOR_UMI), np.full(umi.shape[0], PRIOR_UMI)
     for i, fit in fits.items():
@@ -175,7 +228,9 @@ def _of_counts(column: NDArray[np.float32]) -> Density:
     return Density(seen.astype(np.float64), weights=counts[seen].astype(np.float64))
 
 
-def gate(density: Density, fit: Background, *, valley: bool = True) -> Gate:
+def gate(
+    density: Density, fit: Background, *, valley: bool = True, spreads: float = SPREADS
+) -> Gate:
     """Where positive cells begin.
 
     Parameters
@@ -185,19 +240,15 @@ def gate(density: Density, fit: Background, *, valley: bool = True) -> Gate:
     valley
         Look for a valley. A protein whose dim cells are many and whose bright cells are rare has
         none that can be relied on.
+    spreads
+        Where the gate stands without a valley.
     """
-    fallback = Gate(fit.at(SPREADS), f"background + {SPREADS:g} SD")
-    if not valley:
-        return fallback
-    start = int(np.searchsorted(density.centers, fit.at(LOWEST_VALLEY)))
-    for peak in density.peaks(0.0):
-        if peak <= start or density.centers[peak] < fit.at(AT_BACKGROUND):
-            continue
-        at = start + _lowest(density.smooth[start:peak])
-        high, low = density.count(int(peak)), density.count(at)
-        if high >= _MIN_PEAK and high - low > _DIP_Z * np.sqrt(high + low):
+    if valley:
+        start = int(np.searchsorted(density.centers, fit.at(LOWEST_VALLEY)))
+        at = density.dip(start, fit.at(AT_BACKGROUND))
+        if at is not None:
             return Gate(float(density.centers[at]), "valley")
-    return fallback
+    return Gate(fit.at(spreads), f"background + {spreads:g} SD")
 
 
 def _lowest(d: Floats) -> int:

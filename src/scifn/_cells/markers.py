@@ -18,6 +18,8 @@ Values = NDArray[np.float32]
 
 #: Monocytes and cDC carry some CD123, so that there is no valley before the few bright cells.
 DIM: Final = ("CD123",)
+#: Asked for but no proof of identity: without a valley only clear negatives are ruled out.
+MILD: Final = ("HLA-DR",)
 #: Gated against naive B cells, so that no negative cells are needed.
 RELATIVE: Final = ("CD24", "CD38")
 
@@ -97,11 +99,12 @@ def measure(umi: Values, found: Antibodies, stained: Bools) -> Panel:
             why[marker] = f"{marker} has no counts in any cell"
             continue
         density = adt.Density(counts[stained], noise.factor)
-        fit = adt.background(density)
+        fit = adt.background(density, noise.usual_umi)
         # in the precision in which they are stored, so that a figure of them shows the same cells
         values[marker] = adt.transform(counts, factor).astype(np.float32)
         if noise.hides(fit) and marker not in RELATIVE:
             why[marker] = f"{marker} has no negative cells here to set a gate by"
         else:
-            gates[marker] = adt.gate(density, fit, valley=marker not in DIM)
+            spreads = adt.AT_BACKGROUND if marker in MILD else adt.SPREADS
+            gates[marker] = adt.gate(density, fit, valley=marker not in DIM, spreads=spreads)
     return Panel(values, gates, stained, why)

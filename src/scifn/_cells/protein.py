@@ -37,6 +37,8 @@ ASDC: Final = ("CD33", "CD5", "CD327")
 HI_SPREADS: Final = 1.5
 #: Fewest naive-like B cells that "hi" is taken from.
 MIN_NAIVE: Final = 50
+#: "hi" must begin at a UMI at least: below, noise alone decides.
+MIN_HI_UMI: Final = 1.0
 #: A cell with less than this share of the median UMI was not stained.
 MIN_SHARE: Final = 0.05
 
@@ -136,21 +138,32 @@ def _pdc(panel: Panel) -> tuple[Labels, bool]:
 def _breg(panel: Panel) -> tuple[Labels, bool]:
     """The Breg-like kind of each cell, and whether it can be told."""
     kinds = np.full(panel.stained.size, "NA", dtype=object)
-    if all(panel.can(marker) for marker in ("CD19", *RELATIVE)):
+    needed = ("CD19", *RELATIVE)
+    if all(panel.can(marker) for marker in needed):
         b_cells = _b_cells(panel)
-        naive = b_cells & ~panel.any_of(["CD27"]) & panel.positive("IgD")
-        if naive.sum() >= MIN_NAIVE:
-            for marker in RELATIVE:
-                panel.gates[marker] = _hi(panel.values[marker][naive])
-            kinds[b_cells] = "none"
-            _kinds(panel, b_cells, kinds)
-            return kinds, True
-        few = f"fewer than {MIN_NAIVE} naive B cells to tell CD24hi and CD38hi by"
-        panel.why["CD24"] = few
-        del panel.gates["CD24"]
+        _set_hi(panel, b_cells & ~panel.any_of(["CD27"]) & panel.positive("IgD"))
+    if all(panel.can(marker) for marker in needed):
+        kinds[b_cells] = "none"
+        _kinds(panel, b_cells, kinds)
+        return kinds, True
     for population in (TRANSITIONAL, B10):
-        panel.untold(population, ["CD19", *RELATIVE])
+        panel.untold(population, needed)
     return kinds, False
+
+
+def _set_hi(panel: Panel, naive: Bools) -> None:
+    """Put the gates of CD24hi and CD38hi in place, or take them away with the reason."""
+    for marker in RELATIVE:
+        gate = _hi(panel.values[marker][naive]) if naive.sum() >= MIN_NAIVE else None
+        if gate is not None and adt.to_umi(gate.threshold) >= MIN_HI_UMI:
+            panel.gates[marker] = gate
+            continue
+        del panel.gates[marker]
+        panel.why[marker] = (
+            f"fewer than {MIN_NAIVE} naive B cells to tell CD24hi and CD38hi by"
+            if gate is None
+            else f"{marker} has too few counts: hi would begin below one UMI"
+        )
 
 
 def _b_cells(panel: Panel) -> Bools:

@@ -17,7 +17,7 @@ doi:10.1126/science.1198704): linear where counts are few and logarithmic above.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +49,7 @@ MIN_CELLS: Final = 100
 _WIDTH: Final = 0.01
 _BANDWIDTH: Final = 0.15
 _WINDOW: Final = 0.25
+_ROUNDS: Final = 3
 _FAR_BELOW: Final = 10.0
 _DIP_Z: Final = 3.0
 _MIN_PEAK: Final = 10.0
@@ -138,16 +139,18 @@ class Density:
         )
         return float(self.mass[at].sum())
 
-    def dip(self, start: int, beyond: float) -> int | None:
-        """Valley between bin ``start`` and the next mode above ``beyond`` that is no ripple."""
+    def dips(self, start: int, beyond: float) -> list[int]:
+        """Valleys, in ascending order, before modes above ``beyond`` that are no ripples."""
+        found = []
         for peak in self.peaks(0.0):
             if peak <= start or self.centers[peak] < beyond:
                 continue
             at = start + _lowest(self.smooth[start:peak])
             high, low = self.count(int(peak)), self.count(at)
             if high >= _MIN_PEAK and high - low > _DIP_Z * np.sqrt(high + low):
-                return at
-        return None
+                found.append(at)
+                start = int(peak)
+        return found
 
 
 def background(density: Density, usual_umi: float = 0.0) -> Background:
@@ -211,15 +214,23 @@ def noise(umi: NDArray[np.float32], proteins: Sequence[int]) -> Noise:
     usual = float(np.median([to_umi(density.main()) for density in densities.values()]))
     fits = {i: background(density, usual) for i, density in densities.items()}
     panel = Noise(np.ones(umi.shape[0]), usual)
+    limits = {i: to_umi(fit.at(AT_BACKGROUND)) for i, fit in fits.items() if not panel.hides(fit)}
+    factor = panel.factor
+    for _ in range(_ROUNDS):  # what is background in a deep cell depends on how deep it is
+        factor = _factor(umi, limits, factor)
+    return Noise(factor, usual)
+
+
+def _factor(umi: NDArray[np.float32], limits: Mapping[int, float], last: Floats) -> Floats:
+    """Weighted sum of what is at background in a cell over what is expected of it."""
     seen, expected = np.full(umi.shape[0], PRIOR_UMI), np.full(umi.shape[0], PRIOR_UMI)
-    for i, fit in fits.items():
-        low = umi[:, i] <= to_umi(fit.at(AT_BACKGROUND))
-        mean = float(umi[low, i].mean(dtype=np.float64)) if low.any() else 0.0
-        if mean > 0 and not panel.hides(fit):
-            weight = 1.0 / (1.0 + DISPERSION * mean)
-            seen[low] += weight * umi[low, i]
-            expected[low] += weight * mean
-    return Noise(np.asarray(seen / expected), usual)
+    for i, limit in limits.items():
+        low = umi[:, i] <= limit * last
+        mean = float(umi[low, i].sum(dtype=np.float64) / max(last[low].sum(), 1e-9))
+        weight = 1.0 / (1.0 + DISPERSION * mean)
+        seen[low] += weight * umi[low, i]
+        expected[low] += weight * mean
+    return np.asarray(seen / expected)
 
 
 def _of_counts(column: NDArray[np.float32]) -> Density:
@@ -229,7 +240,7 @@ def _of_counts(column: NDArray[np.float32]) -> Density:
 
 
 def gate(
-    density: Density, fit: Background, *, valley: bool = True, spreads: float = SPREADS
+    density: Density, fit: Background, *, valley: str = "first", spreads: float = SPREADS
 ) -> Gate:
     """Where positive cells begin.
 
@@ -238,17 +249,17 @@ def gate(
     density, fit
         Of the protein.
     valley
-        Look for a valley. A protein whose dim cells are many and whose bright cells are rare has
-        none that can be relied on.
+        "first": the one after the background. "last": the one before the brightest mode. "none":
+        a protein whose dim cells are many and whose bright cells are rare has none that can be
+        relied on.
     spreads
         Where the gate stands without a valley.
     """
-    if valley:
-        start = int(np.searchsorted(density.centers, fit.at(LOWEST_VALLEY)))
-        at = density.dip(start, fit.at(AT_BACKGROUND))
-        if at is not None:
-            return Gate(float(density.centers[at]), "valley")
-    return Gate(fit.at(spreads), f"background + {spreads:g} SD")
+    start = int(np.searchsorted(density.centers, fit.at(LOWEST_VALLEY)))
+    dips = density.dips(start, fit.at(AT_BACKGROUND))
+    if valley == "none" or not dips:
+        return Gate(fit.at(spreads), f"background + {spreads:g} SD")
+    return Gate(float(density.centers[dips[0 if valley == "first" else -1]]), "valley")
 
 
 def _lowest(d: Floats) -> int:

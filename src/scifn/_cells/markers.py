@@ -16,8 +16,9 @@ from scifn._cells.antibodies import ALIASES, Antibodies
 Bools = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
-#: Monocytes and cDC carry some CD123, so that there is no valley before the few bright cells.
-DIM: Final = ("CD123",)
+#: Which valley a marker is gated at, where not the first. Monocytes and cDC carry some CD123, so
+#: that there is none before the few bright cells; pDC carry some CD33 and CD5, AS-DC much.
+VALLEY: Final = {"CD123": "none", "CD33": "last", "CD5": "last", "CD327": "last"}
 #: Asked for but no proof of identity: without a valley only clear negatives are ruled out.
 MILD: Final = ("HLA-DR",)
 #: Gated against naive B cells, so that no negative cells are needed.
@@ -106,5 +107,6 @@ def measure(umi: Values, found: Antibodies, stained: Bools) -> Panel:
             why[marker] = f"{marker} has no negative cells here to set a gate by"
         else:
             spreads = adt.AT_BACKGROUND if marker in MILD else adt.SPREADS
-            gates[marker] = adt.gate(density, fit, valley=marker not in DIM, spreads=spreads)
+            valley = VALLEY.get(marker, "first")
+            gates[marker] = adt.gate(density, fit, valley=valley, spreads=spreads)
     return Panel(values, gates, stained, why)

@@ -185,8 +185,10 @@ def _apply(
     elif not view.is_counts:
         notes.append("no counts: no pseudobulk")
     else:
+        # scifn.run reads more genes than are summed: the table is the same in both ways
+        genes = view.found(_sets.panel(view.species))
         sums = _donors.pseudobulk(
-            view.values, view.genes, view.total, found.rows, found.types, found.table
+            view.sparse(genes).tocsr(), genes, view.total, found.rows, found.types, found.table
         )
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table

@@ -298,7 +298,7 @@ def test_a_pdc_less_likely_than_not_is_ambiguous():
         breg_log_odds=np.full(2, np.nan),
         enough=np.ones(2, dtype=bool),
     )
-    called, confidence = identity.labels(evidence, b_subsets=True)
+    called, confidence = identity.labels(evidence)
     assert called.tolist() == ["pDC", "pDC"]
     np.testing.assert_allclose(confidence, [0.45, 0.9], rtol=1e-6)
     counts = {"core": 5, "support": 5, "axl_siglec6": 0, "asdc_other": 0}

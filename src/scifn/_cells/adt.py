@@ -40,6 +40,8 @@ MIN_SPREAD: Final = 0.1
 #: Pseudo-UMI of a factor of 1, and the most that one protein tells of the factor (NB variance).
 PRIOR_UMI: Final = 20.0
 DISPERSION: Final = 0.25
+#: A cell with less than this share of the background that it should have was not stained.
+MIN_BACKGROUND: Final = 0.1
 #: No background is seen where the lowest mode is this high, in UMI and over the panel's median.
 HIGH_UMI: Final = 20.0
 HIGH_FOLD: Final = 10.0
@@ -50,6 +52,7 @@ _WIDTH: Final = 0.01
 _BANDWIDTH: Final = 0.15
 _WINDOW: Final = 0.25
 _ROUNDS: Final = 3
+_TELLING: Final = 10.0
 _FAR_BELOW: Final = 10.0
 _DIP_Z: Final = 3.0
 _MIN_PEAK: Final = 10.0
@@ -189,15 +192,22 @@ def _spread_of_few(density: Density) -> float:
 
 @dataclass(frozen=True)
 class Noise:
-    """Background factor of each cell, and the main mode of an ordinary protein in UMI."""
+    """Background of the cells of an object.
+
+    ``factor`` is that of each cell over an ordinary one, ``stained`` is False in cells that lack
+    a background where they should have one, and ``usual_umi`` is the main mode of an ordinary
+    protein.
+    """
 
     factor: Floats
+    stained: Bools
     usual_umi: float
 
-    def hides(self, fit: Background) -> bool:
-        """Whether the lowest mode is too high to be background: all cells carry the protein."""
-        umi = to_umi(fit.center)
-        return umi > HIGH_UMI and umi > HIGH_FOLD * max(self.usual_umi, 0.5)
+
+def hides(fit: Background, usual_umi: float) -> bool:
+    """Whether the lowest mode is too high to be background: all cells carry the protein."""
+    umi = to_umi(fit.center)
+    return umi > HIGH_UMI and umi > HIGH_FOLD * max(usual_umi, 0.5)
 
 
 def noise(umi: NDArray[np.float32], proteins: Sequence[int]) -> Noise:
@@ -213,24 +223,27 @@ def noise(umi: NDArray[np.float32], proteins: Sequence[int]) -> Noise:
     densities = {i: _of_counts(umi[:, i]) for i in proteins}
     usual = float(np.median([to_umi(density.main()) for density in densities.values()]))
     fits = {i: background(density, usual) for i, density in densities.items()}
-    panel = Noise(np.ones(umi.shape[0]), usual)
-    limits = {i: to_umi(fit.at(AT_BACKGROUND)) for i, fit in fits.items() if not panel.hides(fit)}
-    factor = panel.factor
+    limits = {i: to_umi(f.at(AT_BACKGROUND)) for i, f in fits.items() if not hides(f, usual)}
+    factor = np.ones(umi.shape[0])
     for _ in range(_ROUNDS):  # what is background in a deep cell depends on how deep it is
-        factor = _factor(umi, limits, factor)
-    return Noise(factor, usual)
+        seen, expected = _background_umi(umi, limits, factor)
+        factor = (seen + PRIOR_UMI) / (expected + PRIOR_UMI)
+    stained = (expected < _TELLING) | (seen >= MIN_BACKGROUND * expected)
+    return Noise(factor, stained, usual)
 
 
-def _factor(umi: NDArray[np.float32], limits: Mapping[int, float], last: Floats) -> Floats:
-    """Weighted sum of what is at background in a cell over what is expected of it."""
-    seen, expected = np.full(umi.shape[0], PRIOR_UMI), np.full(umi.shape[0], PRIOR_UMI)
+def _background_umi(
+    umi: NDArray[np.float32], limits: Mapping[int, float], factor: Floats
+) -> tuple[Floats, Floats]:
+    """Weighted UMI of what is at background in each cell, and what an ordinary cell has."""
+    seen, expected = np.zeros(umi.shape[0]), np.zeros(umi.shape[0])
     for i, limit in limits.items():
-        low = umi[:, i] <= limit * last
-        mean = float(umi[low, i].sum(dtype=np.float64) / max(last[low].sum(), 1e-9))
+        low = umi[:, i] <= limit * factor
+        mean = float(umi[low, i].sum(dtype=np.float64) / max(factor[low].sum(), 1e-9))
         weight = 1.0 / (1.0 + DISPERSION * mean)
         seen[low] += weight * umi[low, i]
         expected[low] += weight * mean
-    return np.asarray(seen / expected)
+    return seen, expected
 
 
 def _of_counts(column: NDArray[np.float32]) -> Density:

@@ -41,6 +41,7 @@ B_SUBSETS: Final = (k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL)
 SETS: Final = (*dict.fromkeys(SET_OF.values()), PAN_B, "pdc_identity_support", "breg_b10")
 #: One of the first and two of the rest make a pDC-like cell an AS-DC.
 ASDC_FIRST: Final = ("AXL", "SIGLEC6")
+ASDC_OTHER: Final = ("PPP1R14A", "DAB2", "ADAM33", "LTK", "CX3CR1", "CD5", "CD22")
 #: Genes of which a doublet must show two of each half. S100A8, S100A9 and LYZ are left out:
 #: they are what ambient RNA of blood is made of.
 SHOWN: Final = {
@@ -111,7 +112,7 @@ def _model(species: str) -> Components:
 
 
 def measurable_types(view: PanelView) -> tuple[frozenset[str], bool, list[dict[str, Any]]]:
-    """Types that the panel can tell, whether B subsets are among them, and the coverage."""
+    """Types that the panel can tell, whether it can tell B cells at all, and the coverage."""
     sets = {name: _sets.for_species(name, view.species) for name in SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     status = {row["set"]: row["status"] for row in rows}
@@ -121,12 +122,36 @@ def measurable_types(view: PanelView) -> tuple[frozenset[str], bool, list[dict[s
         types -= set(B_SUBSETS)
     if k.B_TRANSITIONAL in types and not _can_grade(view):
         types.discard(k.B_TRANSITIONAL)
-    subsets = {k.B_NAIVE, k.B_MEMORY} <= types
-    if PAN_B in enough and not subsets:
-        # the two main components stand for any B cell; the label stays unresolved
-        types |= {k.B_NAIVE, k.B_MEMORY}
-        types -= {k.B_TRANSITIONAL, k.B_ATYPICAL}
-    return frozenset(types), subsets, rows
+    if not {k.B_NAIVE, k.B_MEMORY} <= types:
+        types -= set(B_SUBSETS)
+    if k.PDC not in types:
+        # what cannot be told from pDC is neither an AS-DC nor a cDC
+        types -= {k.ASDC, k.CDC}
+    return frozenset(types), PAN_B in enough, rows
+
+
+def reported(types: frozenset[str], *, b_cells: bool, dendritic: bool) -> dict[str, str]:
+    """What cells of a type are called which the panel cannot tell: unresolved, or Unassigned.
+
+    Parameters
+    ----------
+    types
+        Types that the panel can tell.
+    b_cells, dendritic
+        Whether it can tell B cells, and dendritic cells, from all others.
+    """
+    out = {}
+    for name in SET_OF:
+        lineage = k.LINEAGE_OF[name]
+        if name in types:
+            out[name] = name
+        elif lineage == "B" and b_cells:
+            out[name] = k.B_UNRESOLVED
+        elif lineage == "DC" and dendritic:
+            out[name] = k.DC_UNRESOLVED
+        else:
+            out[name] = k.UNASSIGNED
+    return out
 
 
 def _can_grade(view: PanelView) -> bool:
@@ -156,13 +181,13 @@ def annotate(
     doublet
         Cells that the user's doublet caller flagged.
     """
-    types, subsets, coverage = measurable_types(view)
+    types, b_cells, coverage = measurable_types(view)
     n = view.n_cells
-    if not types:
+    if not types and not b_cells:
         return _nothing(view, coverage)
     full = _model(view.species)
     genes = view.found(full.genes)
-    model = full.of_genes(genes).of_types(types)
+    model = full.of_genes(genes).told(types)
     if not view.is_counts:
         # a doublet is told by how much of two cells is there, which needs counts
         model = model.singlets()
@@ -176,12 +201,13 @@ def annotate(
         whole=whole,
         shown=_shown(view),
         allowed=bounds,
+        report=reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types),
     )
     if clusters is not None:
         evidence = identity.Evidence(
             **{**vars(evidence), "posterior": identity.consensus(evidence, clusters)}
         )
-    called, confidence = identity.labels(evidence, b_subsets=subsets)
+    called, confidence = identity.labels(evidence)
     called = identity.secreting(
         called,
         cycling=_count(view, _symbols(view, CYCLING)),
@@ -195,15 +221,12 @@ def annotate(
         evidence,
         core=_detected(view, "pdc_identity_core"),
         support=_detected(view, "pdc_identity_support"),
-        axl_siglec6=_count(view, view.found(ASDC_FIRST)),
-        asdc_other=_detected(view, "asdc_veto") - _count(view, view.found(ASDC_FIRST)),
+        axl_siglec6=_count(view, _symbols(view, ASDC_FIRST)),
+        asdc_other=_count(view, _symbols(view, ASDC_OTHER)),
         measurable=k.PDC in types,
     )
     if doublet is not None:
         calls[doublet & np.isin(calls.astype(str), ["pDC", "pDC_ambiguous"])] = "pDC_doublet"
-    if k.PDC not in types:
-        # what cannot be told from pDC is not called cDC
-        called[called == k.CDC] = k.DC_UNRESOLVED
     confidence = _of_label(called, confidence, evidence)
     lineage = np.array([k.LINEAGE_OF[name] for name in called], dtype=object)
     kind, grade, source = _breg(view, called, lineage, evidence, k.B_TRANSITIONAL in types)
@@ -220,7 +243,7 @@ def annotate(
         types=evidence.types,
         posterior=evidence.posterior,
         coverage=coverage,
-        record=_record(view, model, types, subsets, whole, len(genes)),
+        record=_record(view, model, types, b_cells, whole, len(genes)),
     )
 
 
@@ -263,7 +286,11 @@ def _of_label(
     names, lineages = identity.by_lineage(evidence)
     for name in set(called):
         mine = called == name
-        if name in evidence.types:
+        if name in {k.PDC, k.ASDC}:
+            # which of the two is decided by rules on the AS-DC genes
+            both = [i for i, kind in enumerate(evidence.types) if kind in {k.PDC, k.ASDC}]
+            out[mine] = evidence.posterior[np.ix_(mine, np.array(both))].sum(axis=1)
+        elif name in evidence.types and name not in {k.B_UNRESOLVED, k.DC_UNRESOLVED}:
             out[mine] = evidence.posterior[mine, evidence.types.index(name)]
         elif name != k.UNASSIGNED and k.LINEAGE_OF[name] in names:
             out[mine] = lineages[mine, names.index(k.LINEAGE_OF[name])]
@@ -303,7 +330,7 @@ def _record(
     view: PanelView,
     model: Components,
     types: frozenset[str],
-    subsets: bool,
+    b_cells: bool,
     whole: bool,
     n_genes: int,
 ) -> dict[str, Any]:
@@ -311,7 +338,7 @@ def _record(
     notes = []
     if untold:
         notes.append(f"cannot be told with these features: {', '.join(untold)}")
-    if not subsets and k.B_NAIVE in types:
+    if b_cells and k.B_NAIVE not in types:
         notes.append("B cells are called, naive and memory are not told apart (B unresolved)")
     if k.B_TRANSITIONAL not in types:
         notes.append("Breg-like transitional B cells are not measurable")
@@ -342,7 +369,7 @@ def _nothing(view: PanelView, coverage: list[dict[str, Any]]) -> Annotation:
     missing, blank = np.full(n, np.nan), np.full(n, "NA", dtype=object)
     unassigned = np.full(n, k.UNASSIGNED, dtype=object)
     none = np.full(n, "none", dtype=object)
-    record = _record(view, components().of_types(frozenset({k.T_NK})), frozenset(), False, False, 0)
+    record = _record(view, components().singlets(), frozenset(), False, False, 0)
     return Annotation(
         unassigned, unassigned.copy(), missing.astype(np.float32), blank, missing, blank.copy(),
         missing.copy(), none, _il10(view), (), np.zeros((n, 0)), coverage, record,

@@ -2,8 +2,9 @@
 
 Each module is the mean, over its genes, of z-scores of a weighted rate against control
 cells of the same type. Interferon itself raises some of these genes, so ``_resid``
-is computed again from the module's genes that interferon does not move, over the
-UMI that are of no such gene either: a shift of the response alone cannot move it.
+is computed again from the module's genes that interferon is not known to move, over
+the UMI that are of no such gene either: a shift of the genes that it is known to move
+cannot move it. What is not on the lists can.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ INTERFERON: Final = (
     "hallmark_ifng", "mod_M1_2", "mod_M3_4", "mod_M5_12",
 )  # fmt: skip
 #: Found by others to rise with interferon (Odhams 2019; science of the sets' notes).
-ALSO: Final = ("TASL", "IFIH1", "DHX58", "RIGI", "TRIM25", "IKBKE", "IFI16", "TREX1", "SAMHD1")
+ALSO: Final = (
+    "TASL", "IFIH1", "DHX58", "RIGI", "TRIM25", "IKBKE", "IFI16", "TREX1", "SAMHD1",
+    "CGAS", "STING1", "TLR3", "TLR7", "MYD88",
+)  # fmt: skip
 WORDING: Final = "expression of pathway components"
 
 

@@ -1,7 +1,8 @@
 """Which cell is what: a mixture of expected expression, then the rules of the field.
 
-1. The posterior of each component from the counts of identity genes, none of which
-   moves with interferon, with ambient RNA in every mean (:func:`type_posterior`).
+1. The posterior of each component from the counts of identity genes, none of which is
+   in a list of interferon-stimulated genes, with ambient RNA in every mean
+   (:func:`type_posterior`).
 2. The label: the most probable type within the most probable lineage
    (:func:`labels`), "unresolved" where the lineage is clear and the type is not.
 3. What a posterior alone must not decide (:func:`pdc_calls`): a pDC shows at least
@@ -12,6 +13,7 @@ Without clusters, a cell's call depends on no other cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -67,6 +69,7 @@ def type_posterior(
     whole: bool,
     shown: dict[str, Bools] | None = None,
     allowed: Bools | None = None,
+    report: Mapping[str, str] | None = None,
 ) -> Evidence:
     """Posterior of each cell type from UMI of identity genes.
 
@@ -77,7 +80,8 @@ def type_posterior(
     total
         UMI of each cell over all genes.
     model
-        Components that the panel can tell apart.
+        Components. All of blood belong here, whether the panel can tell them or not: a cell of
+        a type that is left out would be forced into another.
     whole
         Whether the matrix holds the whole transcriptome; if not, the depth of a cell is judged
         by the identity genes alone.
@@ -86,7 +90,9 @@ def type_posterior(
         ambient RNA explains. A doublet must show both of its halves: a likelihood alone takes
         any cell in an unusual state for a mixture.
     allowed
-        Cells x types (of :attr:`Evidence.types`) that the user's labels allow.
+        Cells x types (of the model, in its order) that the user's labels allow.
+    report
+        {type: what it is called}, for types that the panel cannot tell.
     """
     identity_umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
     rates = (1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR
@@ -94,14 +100,16 @@ def type_posterior(
         likelihood = log_likelihood(values, total, rates, SIZE)
     else:
         likelihood = log_likelihood(values, identity_umi, rates / rates.sum(axis=0), SIZE)
-    types = tuple(dict.fromkeys(model.types))
-    member = np.array([[name == column for column in types] for name in model.types], dtype=float)
+    called = [(report or {}).get(name, name) for name in model.types]
+    types = tuple(dict.fromkeys(called))
+    member = np.array([[name == column for column in types] for name in called], dtype=float)
     # restricted before it is normalized: what is left may be hundreds of units below the best
     priors = np.broadcast_to(model.priors, likelihood.shape)
     if shown is not None:
         priors = priors * _confirmed(model, shown, likelihood.shape[0])
     if allowed is not None:
-        priors = priors * (allowed @ member.T)
+        order = list(dict.fromkeys(model.types))
+        priors = priors * allowed[:, [order.index(name) for name in model.types]]
     per_component = posterior(likelihood, priors)
     return Evidence(
         types=types,
@@ -164,15 +172,13 @@ def _member(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
     return names, np.array([[group == name for name in names] for group in groups], dtype=float)
 
 
-def labels(evidence: Evidence, *, b_subsets: bool) -> tuple[Labels, NDArray[np.float32]]:
+def labels(evidence: Evidence) -> tuple[Labels, NDArray[np.float32]]:
     """Cell type and confidence of each cell.
 
     Parameters
     ----------
     evidence
         From :func:`type_posterior`.
-    b_subsets
-        Whether the panel can tell naive from memory B cells; if not, both are unresolved.
 
     Returns
     -------
@@ -193,9 +199,7 @@ def labels(evidence: Evidence, *, b_subsets: bool) -> tuple[Labels, NDArray[np.f
         share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)
         names_here = np.array([evidence.types[j] for j in columns], dtype=object)[top]
         unclear = share < CLEAR
-        if lineage == "B" and not b_subsets:
-            unclear |= np.isin(names_here.astype(str), [k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL])
-        called[mine] = np.where(unclear, UNRESOLVED.get(lineage, k.OTHER), names_here)
+        called[mine] = np.where(unclear, UNRESOLVED.get(lineage, k.UNASSIGNED), names_here)
         confidence[mine] = np.where(unclear, lineages[mine, i], within.max(axis=1))
     return called, confidence.astype(np.float32)
 

@@ -92,6 +92,8 @@ def measure(umi: Values, found: Antibodies, stained: Bools) -> Panel:
     noise = adt.noise(umi[stained], found.proteins)
     factor = np.ones(umi.shape[0])
     factor[stained] = noise.factor
+    stained = stained.copy()
+    stained[stained] = noise.stained
     values: dict[str, Values] = {}
     gates: dict[str, adt.Gate] = {}
     for marker, where in found.columns.items():
@@ -99,11 +101,11 @@ def measure(umi: Values, found: Antibodies, stained: Bools) -> Panel:
         if not counts.any():
             why[marker] = f"{marker} has no counts in any cell"
             continue
-        density = adt.Density(counts[stained], noise.factor)
+        density = adt.Density(counts[stained], factor[stained])
         fit = adt.background(density, noise.usual_umi)
         # in the precision in which they are stored, so that a figure of them shows the same cells
         values[marker] = adt.transform(counts, factor).astype(np.float32)
-        if noise.hides(fit) and marker not in RELATIVE:
+        if adt.hides(fit, noise.usual_umi) and marker not in RELATIVE:
             why[marker] = f"{marker} has no negative cells here to set a gate by"
         else:
             spreads = adt.AT_BACKGROUND if marker in MILD else adt.SPREADS

@@ -2,8 +2,9 @@
 
 ``data/identity.csv`` holds UMI per 10,000 of each component, made by
 ``benchmarks/make_identity.py`` from CITE-seq typed cord blood cells and, where
-those measured nothing, from marker knowledge. No gene of it moves with
-interferon.
+those measured nothing, from marker knowledge. No gene of it is in a list of
+interferon-stimulated genes that this package holds; that some of them move with
+interferon all the same, in culture above all, is not excluded.
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ COMPONENTS: Final[dict[str, tuple[str, float]]] = {
     "pDC": (k.PDC, 0.004),
     "AS-DC": (k.ASDC, 0.0003),
     "B naive": (k.B_NAIVE, 0.03),
-    # The prior of naive cells: the two are states of one continuum, told by the likelihood alone.
-    # With their share of blood as prior nearly no transitional cell of 2,000 UMI would be called.
-    "B transitional": (k.B_TRANSITIONAL, 0.03),
+    # Told from naive cells, of which there are many more, by a likelihood ratio of about 5 or
+    # more: precise rather than complete, since a leak of naive cells into this small
+    # compartment would turn any shift of naive cells into one of Breg-like cells.
+    "B transitional": (k.B_TRANSITIONAL, 0.006),
     "B memory": (k.B_MEMORY, 0.025),
-    "B atypical": (k.B_ATYPICAL, 0.002),
+    "B atypical": (k.B_ATYPICAL, 0.005),
     "Plasmablast": (k.PLASMABLAST, 0.001),
     "Plasma": (k.PLASMA, 0.0005),
     "HSPC": (k.HSPC, 0.001),
@@ -87,34 +89,27 @@ class Components:
         position = {gene: i for i, gene in enumerate(self.genes)}
         return replace(self, genes=tuple(genes), rates=self.rates[[position[g] for g in genes]])
 
-    def of_types(self, keep: frozenset[str]) -> Components:
-        """Only components whose cell types (both, for a doublet) are in ``keep``."""
-        halves = [[self.types[self.names.index(name)] for name in pair] for pair in self.pairs]
+    def told(self, types: frozenset[str]) -> Components:
+        """All singlets, and the doublets of which both halves are in ``types``."""
         at = [
             i
-            for i, name in enumerate(self.types)
-            if (name in keep if not halves[i] else all(half in keep for half in halves[i]))
+            for i, pair in enumerate(self.pairs)
+            if all(self.types[self.names.index(name)] in types for name in pair)
         ]
-        priors = self.priors[at]
-        return Components(
-            self.genes,
-            tuple(self.names[i] for i in at),
-            tuple(self.types[i] for i in at),
-            priors / priors.sum(),
-            self.rates[:, at],
-            tuple(self.pairs[i] for i in at),
-        )
+        return self._at(at)
 
     def singlets(self) -> Components:
         """Without the doublets."""
-        at = [i for i, pair in enumerate(self.pairs) if not pair]
+        return self._at([i for i, pair in enumerate(self.pairs) if not pair])
+
+    def _at(self, at: list[int]) -> Components:
         return Components(
             self.genes,
             tuple(self.names[i] for i in at),
             tuple(self.types[i] for i in at),
             self.priors[at] / self.priors[at].sum(),
             self.rates[:, at],
-            tuple(() for _ in at),
+            tuple(self.pairs[i] for i in at),
         )
 
     def blood(self) -> Floats:

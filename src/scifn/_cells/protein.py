@@ -39,8 +39,6 @@ HI_SPREADS: Final = 1.5
 MIN_NAIVE: Final = 50
 #: "hi" must begin at a UMI at least: below, noise alone decides.
 MIN_HI_UMI: Final = 1.0
-#: A cell with less than this share of the median UMI was not stained.
-MIN_SHARE: Final = 0.05
 
 #: What the pDC gate says of a cell beside "pDC", "AS-DC" and "NA".
 DOUBLET: Final = "doublet"  # the surface of a pDC and a marker of another lineage
@@ -87,21 +85,18 @@ def gate_cells(umi: NDArray[np.float32], names: Sequence[str], stained: Bools) -
     Calls, the values of the markers and the gates with their counts.
     """
     found = resolve(names)
-    total = umi[:, list(found.proteins)].sum(axis=1, dtype=np.float64)
-    usual = float(np.median(total[stained])) if stained.any() else 0.0
-    stained = stained & (total > MIN_SHARE * usual)
     panel = measure(umi, found, stained)
     pdc, pdc_measurable = _pdc(panel)
     breg, breg_measurable = _breg(panel)
     markers = tuple(panel.values)
     values = np.full((umi.shape[0], len(markers)), np.nan, dtype=np.float32)
     for i, marker in enumerate(markers):
-        values[stained, i] = panel.values[marker][stained]
+        values[panel.stained, i] = panel.values[marker][panel.stained]
     record = {
         "markers": {m: ";".join(names[i] for i in where) for m, where in found.columns.items()},
         "isotype_controls": ";".join(names[i] for i in found.isotypes),
         "n_antibodies": len(names),
-        "n_stained": int(stained.sum()),
+        "n_stained": int(panel.stained.sum()),
         "scale": adt.SCALE,
     }
     return Surface(

@@ -17,8 +17,8 @@ ZERO = (
     "upper bound on detectable producers is {bound}"
 )
 SOME = (
-    "IFNA transcript evidence: {weak} weak, {strong} strong of n={n} {kind}; 95 % upper bound on "
-    "detectable producers {bound}"
+    "IFNA transcript evidence: {weak} weak, {strong} strong. Zero in the others does not exclude "
+    "secretion; with n={n} {kind} the 95 % upper bound on detectable producers is {bound}"
 )
 UNTOLD = "IFNA transcripts are not measurable in these {kind}; this is not 0"
 

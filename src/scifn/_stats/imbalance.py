@@ -23,6 +23,8 @@ from scifn._stats.permutation import attainable, count_arrangements, permute
 FloatArray = NDArray[np.float64]
 Row = dict[str, object]
 
+#: sqrt(1/2) times the log ratio of the same two counts.
+_TWIN, _TWIN_OF = "ilr_2", "lr_breg_effector"
 _TEXTS = ("readout", "family", "group", "reference", "design", "concordance", "status", "note")
 _COUNTS = ("n_group", "n_reference")
 _NUMBERS = tuple(c for c in k.IMBALANCE_COLUMNS if c not in (*_TEXTS, *_COUNTS))
@@ -92,7 +94,10 @@ def imbalance(
                 row["note"] = _join(row["note"], f"{reference} is shared by {len(names)} contrasts")
         table += rows
     out = pd.DataFrame(table, columns=list(k.IMBALANCE_COLUMNS))
-    out["p_adj"] = by_family(out["p_permutation"].to_numpy(dtype=np.float64), list(out["family"]))
+    p = out["p_permutation"].to_numpy(dtype=np.float64)
+    # one comparison, one adjusted p: ilr_2 is a multiple of a readout of the primary family
+    p = np.where(out["readout"] == _TWIN, np.nan, p)
+    out["p_adj"] = by_family(p, list(out["family"]))
     types = dict.fromkeys(_NUMBERS, np.float64) | dict.fromkeys(_COUNTS, np.int64)
     return out.astype(types)
 
@@ -165,6 +170,8 @@ def _contrast(
                 unit = "pairs" if design.paired else "donors"
                 why = f"{lost} {unit} without this readout (the donor table says why)"
                 row["note"] = _join(row["note"], why)
+            if readouts[j] == _TWIN:
+                row["note"] = _join(row["note"], f"the comparison of {_TWIN_OF}, adjusted there")
             rows[j] = row
     return [rows[j] for j in range(len(readouts))]
 

@@ -122,7 +122,11 @@ def pdc_statement(m: Material) -> str:
     rows = m.bounds[pooled & (m.bounds["cell_type"].astype(str) == k.PDC).to_numpy()]
     rows = rows[rows["ligand"].astype(str).str.upper().str.startswith("IFNA")]
     said = [
-        (f"In {row['condition']}: " if row["condition"] and len(rows) > 1 else "")
+        (
+            f"In {row['condition']} (donors pooled, descriptive): "
+            if row["condition"] and len(rows) > 1
+            else "Donors pooled, descriptive: "
+        )
         + str(row["statement"]).rstrip(".")
         for _, row in rows.iterrows()
     ]

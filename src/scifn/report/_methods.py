@@ -54,8 +54,9 @@ _STEPS: Final = (
         "capacity",
         "Capacity",
         "Expression of five sets of pathway components relative to the reference cells "
-        "of the same type, also as the residual after regression on the response, because many of "
-        "these genes are interferon-induced themselves.",
+        "of the same type. Many of these genes are interferon-induced themselves, so each is "
+        "computed again from the genes of the set that interferon is not known to move, over the "
+        "UMIs that are of no such gene.",
     ),
     (
         "response",

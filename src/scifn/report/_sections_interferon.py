@@ -67,7 +67,9 @@ def _evidence(m: Material, table: pd.DataFrame) -> list[Block]:
         for name in type_order(by.index)
     ]  # fmt: skip
     heads = ["Cell type", *(f.words(e) for e in k.EVIDENCES), *(f"{n} UMI" for _, n in ligands)]
-    positive = [name for name in type_order(by.index) if by.loc[name, "strong"] > 0]
+    positive = [
+        name for name in type_order(by.index) if by.loc[name, "strong"] + by.loc[name, "weak"] > 0
+    ]
     said = w.filled_source(positive) if measurable(m) else w.SOURCE.replace("..", "not measurable")
     reason = [] if measurable(m) else [Note(text) for text in [_why(m, "production")] if text]
     return [
@@ -136,7 +138,7 @@ def _capacity(m: Material) -> list[Block]:
     against = f", held against {held}" if (held := m.record("capacity").get("against")) else ""
     return [
         Table(f"Capacity: expression of pathway components, mean over cells{against}; in "
-              "parentheses what the response does not explain. Groups of fewer than 10 cells are "
+              "parentheses the genes that interferon is not known to move. Groups of fewer than 10 cells are "
               "left out.",
               heads, rows, frozenset({0, 1})),
         Note("Expression of pathway components, not pathway activity."),

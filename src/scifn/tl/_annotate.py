@@ -45,10 +45,10 @@ def annotate(
 ) -> None:
     """Call cell types: pDC, AS-DC, the B lineage with Breg-like grades, and what is beside them.
 
-    The counts of genes that identify cells, none of which moves with interferon, are compared
-    with what is expected of each cell type (a mixture of negative binomials with ambient RNA
-    in every mean). Without ``clusters`` a cell's call depends on no other cell. What the
-    features cannot tell apart is "unresolved" or "NA", never "not".
+    The counts of genes that identify cells, none of which is on a list of interferon-stimulated
+    genes, are compared with what is expected of each cell type (a mixture of negative binomials
+    with ambient RNA in every mean). Without ``clusters`` a cell's call depends on no other cell.
+    What the features cannot tell apart is "unresolved" or "NA", never "not".
 
     Parameters
     ----------
@@ -141,6 +141,7 @@ def annotate(
     """
     check_object(adata)
     _slots.guard(adata, obs=_OBS, obsm=_OBSM, overwrite=overwrite)
+    counts = None if protein is None else _protein.read(adata, protein)
     view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(
         adata,
@@ -149,7 +150,7 @@ def annotate(
         labels=labels,
         mapping=mapping,
         clusters=clusters,
-        protein=protein,
+        protein=counts,
         doublets=doublets,
     )
 

@@ -59,9 +59,9 @@ def capacity(
     -------------------------
     ``.obsm["scifn_capacity"]`` : :class:`pandas.DataFrame`
         Columns tlr79, tlr3, rlr, cgas_sting, brakes: z against control cells of the type (all
-        cells of the type without controls). Each with ``_resid``: from the genes that interferon
-        does not move, over the UMI that are of no such gene, so that a response alone leaves it
-        at 0. NaN where half of a module is not measured.
+        cells of the type without controls). Each with ``_resid``: from the genes that interferon is
+        not known to move, over the UMI that are of no such gene, so that a response of known genes
+        alone leaves it at 0. NaN where half of a module is not measured.
     ``.uns["scifn"]["capacity"]`` : :class:`dict`
         Parameters, ``reference`` and ``weights``.
 

@@ -77,7 +77,8 @@ def stratify(
     -----
     Controls that lie too high to belong to the others (generalised ESD test at 1 %) are left out of
     the cut-off and named in the record. A signature of which fewer than half of the genes are
-    measured gives ``not_computable``. Strata are for research, not for decisions on treatment.
+    measured gives ``not_computable``, as does a donor of fewer than 500 counted cells, who is no
+    control of others either. Strata are for research, not for decisions on treatment.
 
     Sets the following fields
     -------------------------
@@ -141,6 +142,7 @@ def _apply(
         sums = _slots.table(adata, k.PSEUDOBULK, _CALL)
         genes = [g for g in wanted if g in sums.columns]
         expression, weights = _stats.standardized(sums, genes, reference)
+        expression = _enough(expression, _slots.table(adata, k.DONORS, _CALL))
     genes = [g for g in wanted if g in expression.columns]
     if _coverage.status_of(len(genes), len(wanted)) not in ("ok", "partial"):
         genes = []
@@ -162,6 +164,17 @@ def _apply(
         "weights": ", ".join(f"{name} {w:.4f}" for name, w in weights.items()),
     }
     slot[_RECORD] = parameters | record
+
+
+def _enough(expression: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
+    """Expression without the donors of too few cells: their logarithms are counting noise."""
+    totals = donors.groupby(["donor", "condition"])["n_total"].sum()
+    keys = zip(expression["donor"], expression["condition"], strict=True)
+    n = [float(totals.get(key, 0.0)) for key in keys]
+    out = expression.copy()
+    genes = [name for name in out if name not in {"donor", "condition"}]
+    out.loc[np.array(n) < _donors.MIN_CELLS, genes] = np.nan
+    return out
 
 
 def _bulk(adata: AnnData, condition: str | None, wanted: tuple[str, ...]) -> pd.DataFrame:

@@ -269,7 +269,7 @@ def test_too_few_cells():
 def test_unstained_cells_are_not_judged():
     umi, kinds = drawn()
     umi[:50] = 0
-    umi[50:60] = np.minimum(umi[50:60], 1)  # a few UMI where the others have hundreds
+    umi[50:60] = np.eye(10, len(PLEX))  # one UMI where the others have hundreds
     surface = gated(umi, PLEX, stained=umi.sum(axis=1) > 0)
     assert set(surface.pdc[:60]) == {"NA"}
     assert set(surface.breg[:60]) == {"NA"}
@@ -324,8 +324,8 @@ def test_breg_like_of_measured_cells(pbmc):
     surface = gated(umi, names)
     b_cell = surface.breg != "NA"
     assert b_cell.sum() == pytest.approx(415, abs=5)
-    positive = {name: umi[:, names.index(name)] >= cut
-                for name, cut in [("CD10", 6), ("IgD", 20), ("CD27", 30), ("CD20", 14)]}  # fmt: skip
+    cuts = {"CD10": 6, "IgD": 20, "CD27": 30, "CD20": 14}
+    positive = {name: umi[:, names.index(name)] >= cut for name, cut in cuts.items()}
     transitional = surface.breg == "transitional_like"
     b10 = surface.breg == "b10_like"
     assert 3.0 < 100 * transitional.sum() / b_cell.sum() < 8.0

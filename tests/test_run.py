@@ -240,8 +240,9 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize("name", LATE)
-@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize(
+    ("name", "again"), [*((name, False) for name in LATE), ("covariate", True), ("contrast", True)]
+)
 def test_a_failure_leaves_the_object_as_it_was(name, again):
     options, error, match = LATE[name]
     adata = (_done() if again else _cohort()).copy()
@@ -307,9 +308,9 @@ def test_a_view_gives_what_a_copy_gives(cohort):
 def test_results_read_back_equal(storage, done, tmp_path):
     path = tmp_path / f"x.{storage}"
     done = done.copy()
-    few = done.uns["scifn"][k.PSEUDOBULK].iloc[:, :30]  # zarr writes a file for each column
+    few = done.uns["scifn"][k.PSEUDOBULK].iloc[:, :8]  # zarr takes its time for each column
     done.uns["scifn"][k.PSEUDOBULK] = few
-    cells = ad.AnnData(obs=done.obs, obsm=dict(done.obsm), uns=dict(done.uns))
+    cells = ad.AnnData(obs=done.obs, obsm=dict(done.obsm), uns={"scifn": done.uns["scifn"]})
     getattr(cells, f"write_{storage}")(path)
     again = getattr(ad, f"read_{storage}")(path)
     assert_results_equal(done, again)

@@ -266,16 +266,14 @@ def gene_features(var: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def _identifiers(
-    source: Source, gene_symbols: str | None
+    var: pd.DataFrame, gene_symbols: str | None, table: str = "var"
 ) -> tuple[list[str], list[str] | None, str]:
     """Names to resolve, Ensembl IDs beside them, and where both were found."""
-    var = source.var
     names = [str(name) for name in var.index]
     where = "var_names"
     if gene_symbols is not None:
         if gene_symbols not in var:
             there = ", ".join(map(str, var.columns)) or "none"
-            table = "raw.var" if source.where == "raw" else "var"
             msg = f"gene_symbols={gene_symbols!r}: {table} has no such column. It has: {there}."
             raise MissingKeyError(msg)
         names, where = [str(name) for name in var[gene_symbols]], f"var[{gene_symbols!r}]"
@@ -325,7 +323,9 @@ def read(
     check_object(adata)
     source, notes = choose(adata, layer)
     is_gene = gene_features(source.var)
-    names, ensembl, where = _identifiers(source, gene_symbols)
+    names, ensembl, where = _identifiers(
+        source.var, gene_symbols, "raw.var" if source.where == "raw" else "var"
+    )
     resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
     panel = _pass(adata, source, resolution.columns, is_gene)
     is_counts = _verify(source, panel)

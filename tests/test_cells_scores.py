@@ -364,7 +364,10 @@ def test_bounds_are_clopper_and_pearsons(tested):
     assert row["rate"] == pytest.approx(3 / 20)
     high = stats.binomtest(3, 20).proportion_ci(0.90, method="exact").high
     assert row["upper95"] == pytest.approx(high)
-    assert "1 weak, 2 strong of n=20 pDC" in row["statement"]
+    assert (
+        "1 weak, 2 strong. Zero in the others does not exclude secretion; with n=20 pDC"
+        in row["statement"]
+    )
 
 
 def test_pooled_rows_are_marked_and_sum_the_cells(tested):
@@ -392,4 +395,4 @@ def test_a_bound_of_everything_is_written_out():
     tl.donors(adata, donor="donor", condition="condition")
     row = scifn.get.bounds(adata).iloc[0]
     assert row["upper95"] == 1.0
-    assert row["statement"].endswith("producers 100 %")
+    assert row["statement"].endswith("producers is 100 %")

@@ -127,9 +127,12 @@ def test_small_arms(n1, n0, status, least):
     assert (found["status"] == status).all()
     assert found["effect"].notna().all()
     assert found["p_attainable"].to_numpy() == pytest.approx(least)
-    p = found[["p_value", "p_permutation", "p_adj"]]
+    p = found.loc[found["readout"] != "ilr_2", ["p_value", "p_permutation", "p_adj"]]
     assert p.notna().all().all() == (status == "ok")
     assert p.isna().all().all() == (status != "ok")
+    twin = found.set_index("readout").loc["ilr_2"]  # adjusted as lr_breg_effector, once
+    assert np.isnan(twin["p_adj"])
+    assert "the comparison of lr_breg_effector, adjusted there" in twin["note"]
     assert (found["concordance"] == "").all() == (status != "ok")
     if n1 + n0 > 2:
         assert found["ci_low"].notna().all()

@@ -17,7 +17,16 @@ from scifn._cells import response as response_
 from scifn._donors import MISSING
 from scifn._errors import DesignError, ScaleError
 from scifn.genesets import _sets
-from scifn.tl import _annotate, _capacity, _donors, _imbalance, _production, _response, _stratify
+from scifn.tl import (
+    _annotate,
+    _capacity,
+    _donors,
+    _imbalance,
+    _production,
+    _protein,
+    _response,
+    _stratify,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,12 +127,14 @@ def run(
     for name, argument in ((donor, "donor"), (condition, "condition")):
         _slots.column(adata, name, argument)
     _guard(adata, overwrite)
+    # read from the user's object: the scratch one has no uns, where names of proteins may stand
+    surface = None if protein is None else _protein.read(adata, protein)
     view = _view.read(adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species)
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
     _annotate._apply(
         scratch, view, sample=sample, labels=labels, mapping=mapping, clusters=clusters,
-        protein=protein, doublets=doublets,
+        protein=surface, doublets=doublets,
     )  # fmt: skip
     steps["annotate"] = "done"
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)

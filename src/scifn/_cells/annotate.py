@@ -235,7 +235,7 @@ def annotate(
         lineage=lineage,
         confidence=confidence,
         pdc_call=calls,
-        pdc_score=np.where(evidence.enough, evidence.log_odds_pdc, np.nan),
+        pdc_score=np.where(evidence.enough & (k.PDC in types), evidence.log_odds_pdc, np.nan),
         breg_kind=kind,
         breg_score=grade,
         breg_evidence=source,

@@ -138,8 +138,8 @@ def _capacity(m: Material) -> list[Block]:
     against = f", held against {held}" if (held := m.record("capacity").get("against")) else ""
     return [
         Table(f"Capacity: expression of pathway components, mean over cells{against}; in "
-              "parentheses the genes that interferon is not known to move. Groups of fewer than 10 cells are "
-              "left out.",
+              "parentheses from the genes that interferon is not known to move. Groups of fewer "
+              "than 10 cells are left out.",
               heads, rows, frozenset({0, 1})),
         Note("Expression of pathway components, not pathway activity."),
     ]  # fmt: skip

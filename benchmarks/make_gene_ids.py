@@ -32,6 +32,7 @@ from scifn.genesets._sets import all_sets
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "src" / "scifn" / "genesets" / "data"
+IDENTITY = HERE.parent / "src" / "scifn" / "_cells" / "data" / "identity.csv"
 GENCODE = {"human": "genes_homo_sapiens.csv.gz", "mouse": "genes_mus_musculus.csv.gz"}
 KINDS = ("alias", "previous", "ambiguous")
 
@@ -129,6 +130,12 @@ def set_genes(species: str) -> set[str]:
     }
 
 
+def identity_genes() -> set[str]:
+    """Genes that cells are identified by, from the table of make_identity.py."""
+    lines = IDENTITY.read_text(encoding="utf-8").splitlines()[1:]
+    return {line.split(",")[0] for line in lines}
+
+
 def write(name: str, table: Iterable[dict[str, str]]) -> None:
     """Write a table and say how large it is."""
     lines = list(table)
@@ -144,6 +151,7 @@ def main() -> None:
     """Make both tables."""
     names = curated("human")
     human = set_genes("human")
+    human |= identity_genes()
     known = human | set(names["common"])
     for kind in KINDS:
         known |= set(names[kind])

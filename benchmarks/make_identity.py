@@ -13,6 +13,7 @@ data are therefore not independent.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 
@@ -38,8 +39,12 @@ HANDLING = (
     "CXCL8", "IL8", "CXCL2", "CXCL3", "CCL2", "CCL3", "CCL4", "CCL7", "IL1A", "IL1B", "IL6", "TNF",
     "HMOX1", "FTH1", "FTL", "PLAUR", "G0S2", "NFKBIA", "NFKBIZ", "TNFAIP3", "BIRC3", "SOD2",
     "PTGS2", "IER3", "IER5", "DUSP2", "MAP3K8", "MT1X", "MT2A", "MT1E", "MT1G", "SPP1", "KLF6",
-    "NEAT1", "APOBEC3A", "NAMPT", "THBS1", "EREG", "CD44", "ZFP36", "HSPA5", "HSP90B1",
+    "NEAT1", "HSPB1", "NAMPT", "THBS1", "EREG", "CD44", "ZFP36", "HSPA5", "HSP90B1",
 )  # fmt: skip
+#: Known to rise with interferon, and in none of those sets.
+ALSO_INTERFERON = ("CALHM6", "PLAAT4", "MNDA", "PLAC8", "APOBEC3A", "CGAS", "TLR7", "MYD88")
+#: Clone names of old annotations: later ones number these transcripts anew.
+CLONES = re.compile(r"^(RP\d+|CT[ABCD]|A[CLP]\d{6}|LL\w+)[-.]")
 #: Sets whose genes are in the table whatever they discriminate.
 IDENTITY = (
     "pdc_identity_core", "pdc_identity_support", "asdc_veto", "neg_b", "neg_plasma", "neg_t_nk",
@@ -115,6 +120,8 @@ def main() -> None:
         if gene in base.index
         and gene not in moving
         and gene not in HANDLING
+        and gene not in ALSO_INTERFERON
+        and not CLONES.match(gene)
         and not gene.startswith(("RPL", "RPS", "MT-", "HLA-"))
     }
     out = base.loc[sorted(keep)].clip(lower=FLOOR / 4).round(3)

@@ -312,7 +312,6 @@ def ensembl(name, version=""):
     return (found[0] if found else other) + version
 
 
-@pytest.mark.xfail(reason="the identity table holds genes that the shipped ID map does not")
 def test_every_panel_gene_is_found_by_its_ensembl_id():
     known = _ids.ids("human").ensembl
     assert [gene for gene in _run._genes("human") if gene not in known] == []

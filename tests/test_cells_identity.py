@@ -366,7 +366,7 @@ def test_labels_bound_what_a_cell_may_become():
     assert adata.obs[k.CELL_TYPE].tolist() == ["T/NK", "pDC", "B naive", "cDC"]
     table = adata.uns["scifn"]["annotate"]["label_disagreement"]
     assert table["n_cells"].sum() == 4
-    assert set(table.columns) == {"label", "cell_type", "n_cells", "agrees"}
+    assert set(table.columns) == {"label", "cell_type", "n_cells", "status"}
     # a T cell labeled DC can be nothing but a DC, however unlikely; and so for B
     cells[2] = cell("B naive", **dict.fromkeys(genesets.load("neg_t_nk"), 0))  # no doublet
     obs = {"mine": ["myeloid", "lymphocyte", "lymphocyte", "myeloid"]}
@@ -383,15 +383,16 @@ def test_labels_may_be_cell_types_and_unresolved_ones_bind_to_their_lineage():
 
 
 def test_disagreement_counts_cells_a_label_and_call():
-    labels = pd.Series(["Bs", "Bs", "Ts", "Ts", "Ts"])
-    called = np.array(["B naive", "B memory", "T/NK", "T/NK", "B naive"], dtype=object)
+    labels = pd.Series(["Bs", "Bs", "Ts", "Ts", "Ts", "who knows"])
+    called = np.array(["B naive", "B memory", "T/NK", "T/NK", "B naive", "T/NK"], dtype=object)
     table = grouping.disagreement(labels, called, {"Bs": "B", "Ts": "T/NK"})
-    rows = {(r.label, r.cell_type): (r.n_cells, r.agrees) for r in table.itertuples()}
+    rows = {(r.label, r.cell_type): (r.n_cells, r.status) for r in table.itertuples()}
     assert rows == {
-        ("Bs", "B naive"): (1, True),
-        ("Bs", "B memory"): (1, True),
-        ("Ts", "T/NK"): (2, True),
-        ("Ts", "B naive"): (1, False),
+        ("Bs", "B naive"): (1, "agrees"),
+        ("Bs", "B memory"): (1, "agrees"),
+        ("Ts", "T/NK"): (2, "agrees"),
+        ("Ts", "B naive"): (1, "differs"),
+        ("who knows", "T/NK"): (1, "no place"),
     }
 
 
@@ -620,3 +621,10 @@ def test_celltypist_sample_is_measurable(shared_data):
     tl.annotate(adata)
     assert not (adata.obs[k.PDC_CALL] == "NA").any()
     assert (adata.obs[k.PDC_CALL] == "pDC").mean() <= 0.02
+
+
+def test_a_mapping_needs_labels_that_are_there():
+    with pytest.raises(ArgumentError, match="give the column of labels"):
+        annotated(cell("T CD4"), mapping={"x": "B"})
+    with pytest.raises(ArgumentError, match="mapping= places 'y', but the labels are 'x'"):
+        annotated(cell("T CD4"), obs={"mine": ["x"]}, labels="mine", mapping={"y": "B"})

@@ -449,3 +449,19 @@ def test_get_returns_copies(name, done):
     pd.testing.assert_frame_equal(function(done), before)
     with pytest.raises(MissingKeyError, match=r"call scifn\.tl\.\w+"):
         function(_cohort())
+
+
+def test_a_step_done_again_drops_what_was_computed_from_it():
+    adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=200, rng=3)
+    scifn.run(adata, donor="donor", condition="condition", reference="control")
+    scifn.tl.annotate(adata, overwrite=True)
+    assert "scifn_response_type1" not in adata.obs
+    assert "scifn_capacity" not in adata.obsm
+    with pytest.raises(MissingKeyError, match=r"call scifn.tl.donors"):
+        scifn.get.donors(adata)
+    with pytest.raises(MissingKeyError, match=r"call scifn.tl.imbalance"):
+        scifn.get.imbalance(adata)
+    scifn.tl.donors(adata, donor="donor", condition="condition")
+    scifn.tl.imbalance(adata, reference="control")
+    scifn.tl.donors(adata, donor="donor", condition="condition", overwrite=True)
+    assert "imbalance" not in adata.uns["scifn"]

@@ -15,7 +15,7 @@ from scifn._cells import capacity as capacity_
 from scifn._cells import production as production_
 from scifn._cells import response as response_
 from scifn._donors import MISSING
-from scifn._errors import DesignError, ScaleError
+from scifn._errors import ArgumentError, DesignError, ScaleError
 from scifn.genesets import _sets
 from scifn.tl import (
     _annotate,
@@ -56,7 +56,7 @@ def run(
     covariates: str | Sequence[str] = (),
     measurements: Mapping[str, Mapping[str, float] | None] | None = None,
     cells_per_ul: str | None = None,
-    missing: Sequence[str] = MISSING,
+    missing: str | Sequence[str] = MISSING,
     contrasts: str | Sequence[str] | None = None,
     block: str | None = None,
     paired: str | None = None,
@@ -126,6 +126,11 @@ def run(
     _view.check_object(adata)
     for name, argument in ((donor, "donor"), (condition, "condition")):
         _slots.column(adata, name, argument)
+    for given, argument in ((paired, "paired"), (block, "block")):
+        if given is not None:
+            _slots.column(adata, given, argument)
+    if mapping and labels is None and cell_type == k.CELL_TYPE:
+        raise ArgumentError("mapping= places labels: give labels= (or cell_type=) with it.")
     _guard(adata, overwrite)
     # read from the user's object: the scratch one has no uns, where names of proteins may stand
     surface = None if protein is None else _protein.read(adata, protein)
@@ -133,7 +138,7 @@ def run(
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
     _annotate._apply(
-        scratch, view, sample=sample, labels=labels, mapping=mapping, clusters=clusters,
+        scratch, view, sample=sample, labels=labels, mapping=mapping if labels else None, clusters=clusters,
         protein=surface, doublets=doublets,
     )  # fmt: skip
     steps["annotate"] = "done"
@@ -143,6 +148,8 @@ def run(
             scratch, view, sample=lanes, ambient=ambient, contamination=contamination, bulk=bulk
         )
         steps["production"] = _told(scratch.uns[k.UNS]["production"])
+        if sample is None:
+            scratch.uns[k.UNS]["production"]["sample"] = f"{donor} / {condition}"
     except ScaleError as error:
         steps["production"] = f"not_measurable: {error}"
     for step, part in (("capacity", _capacity), ("response", _response)):

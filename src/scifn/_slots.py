@@ -101,3 +101,38 @@ def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:
         old = slot[k.COVERAGE]
         new = pd.concat([old[~old["set"].isin(new["set"])], new], ignore_index=True)
     slot[k.COVERAGE] = new.sort_values("set", ignore_index=True)
+
+
+#: What was computed from the output of a step, directly or not.
+_AFTER = {
+    "annotate": (k.DONORS, k.PSEUDOBULK, k.BOUNDS, k.IMBALANCE, k.STRATA_TABLE),
+    "production": (k.DONORS, k.BOUNDS, k.IMBALANCE),
+    "response": (k.DONORS, k.IMBALANCE),
+    "donors": (k.IMBALANCE, k.STRATA_TABLE),
+}
+#: Scores of cells that were held against cells of the same type.
+_BY_TYPE_OBS = (
+    k.IFNA_UMI, k.IFNA_BACKGROUND, k.IFNA_P_VALUE, k.IFNA_P_ADJ, k.IFNA_POSTERIOR, k.IFNA_EVIDENCE,
+    k.IFNB1_UMI, k.IFNK_UMI, k.IFN1_OTHER_UMI, k.IFNL_UMI,
+    k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE,
+)  # fmt: skip
+
+
+def outdate(adata: AnnData, step: str) -> None:
+    """Drop what was computed from the output of ``step``, which has been replaced.
+
+    A table of donors made from cell types that are there no longer would be compared, and
+    reported beside the new ones, without a word.
+    """
+    slot = adata.uns[k.UNS]
+    for name in _AFTER.get(step, ()):
+        slot.pop(name, None)
+        slot.pop(f"{name}_parameters", None)
+    if step == "annotate":
+        for column in _BY_TYPE_OBS:
+            if column in adata.obs:
+                del adata.obs[column]
+        if k.CAPACITY in adata.obsm:
+            del adata.obsm[k.CAPACITY]
+        for record in ("production", "capacity", "response"):
+            slot.pop(record, None)

@@ -228,6 +228,7 @@ def annotate(
     if doublet is not None:
         calls[doublet & np.isin(calls.astype(str), ["pDC", "pDC_ambiguous"])] = "pDC_doublet"
     confidence = _of_label(called, confidence, evidence)
+    confidence[view.total <= 0] = np.nan
     lineage = np.array([k.LINEAGE_OF[name] for name in called], dtype=object)
     kind, grade, source = _breg(view, called, lineage, evidence, k.B_TRANSITIONAL in types)
     return Annotation(
@@ -241,7 +242,7 @@ def annotate(
         breg_evidence=source,
         il10_umi=_il10(view),
         types=evidence.types,
-        posterior=evidence.posterior,
+        posterior=np.where(view.total[:, None] > 0, evidence.posterior, np.nan),
         coverage=coverage,
         record=_record(view, model, types, b_cells, whole, len(genes)),
     )

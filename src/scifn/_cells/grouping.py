@@ -23,9 +23,16 @@ def allowed(
 ) -> dict[str, NDArray[np.bool_]] | None:
     """For each cell type the cells whose label lets them be it; None without labels."""
     if labels is None:
+        if mapping:
+            raise ArgumentError("mapping= places labels: give the column of labels with labels=.")
         return None
     mapping = dict(mapping or {})
     values = labels.astype(str)
+    strange = [label for label in mapping if label not in set(values)]
+    if strange:
+        there = ", ".join(map(repr, values.unique()[:20]))
+        msg = f"mapping= places {', '.join(map(repr, strange))}, but the labels are {there}."
+        raise ArgumentError(msg)
     known = {name: name for name in (*k.CELL_TYPES, *k.LINEAGES)}
     places = {label: mapping.get(label, known.get(label, "")) for label in values.unique()}
     for label, place in {**mapping, **places}.items():
@@ -59,12 +66,21 @@ def _lets(name: str) -> dict[str, bool]:
 def disagreement(
     labels: pd.Series, called: NDArray[np.object_], mapping: Mapping[str, str] | None
 ) -> pd.DataFrame:
-    """Cells per label and call, with whether the two agree (label, cell_type, n_cells, agrees)."""
+    """Cells per label and call, with whether the two agree (label, cell_type, n_cells, status).
+
+    The status is "agrees", "differs", or "no place" of a label that is neither a cell type or
+    lineage nor in the mapping: it has bound nothing.
+    """
     table = pd.DataFrame({"label": labels.astype(str).to_numpy(), "cell_type": called.astype(str)})
     counts = table.value_counts(sort=False).rename("n_cells").reset_index()
     places = {label: (mapping or {}).get(label, label) for label in counts["label"]}
-    counts["agrees"] = [
-        places[label] in {kind, k.LINEAGE_OF[kind]}
+    known = {*k.CELL_TYPES, *k.LINEAGES}
+    counts["status"] = [
+        "no place"
+        if places[label] not in known
+        else "agrees"
+        if places[label] in {kind, k.LINEAGE_OF[kind]}
+        else "differs"
         for label, kind in zip(counts["label"], counts["cell_type"], strict=True)
     ]
     return counts

@@ -75,8 +75,10 @@ def imbalance(
     """
     reference = str(reference)
     names = _contrasts(donors, reference, contrasts)
-    if n_permutations < 1:
-        raise ArgumentError(f"n_permutations={n_permutations}: at least 1 is needed.")
+    if n_permutations < 1 or int(n_permutations) != n_permutations:
+        raise ArgumentError(
+            f"n_permutations={n_permutations}: a whole number, at least 1, is needed."
+        )
     if isinstance(rng, int) and rng < 0:
         raise ArgumentError(f"rng={rng}: a seed is 0 or more.")
     wanted = [covariates] if isinstance(covariates, str) else list(covariates)

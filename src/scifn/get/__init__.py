@@ -5,3 +5,7 @@ from __future__ import annotations
 from scifn.get._tables import bounds, cells, coverage, donors, imbalance, pseudobulk, strata
 
 __all__ = ["bounds", "cells", "coverage", "donors", "imbalance", "pseudobulk", "strata"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,3 +15,7 @@ from scifn.pl._production import production
 from scifn.pl._response import response
 
 __all__ = ["cell_types", "composition", "coverage", "gates", "imbalance", "production", "response"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

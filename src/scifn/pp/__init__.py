@@ -5,3 +5,7 @@ from __future__ import annotations
 from scifn.pp._check import check
 
 __all__ = ["check"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

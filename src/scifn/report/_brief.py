@@ -180,6 +180,14 @@ def _imbalance(m: Material) -> str:
     return "; ".join(parts) + "." if parts else "No primary readout could be compared."
 
 
+_STRATA_WORDS = {
+    "high": "IFN-high",
+    "indeterminate": "indeterminate",
+    "low": "IFN-low",
+    "not_computable": "not computable",
+}
+
+
 def _strata(m: Material) -> str:
     if m.strata is None:
         return ""
@@ -187,10 +195,14 @@ def _strata(m: Material) -> str:
     if called.empty:
         return "No donor could be called IFN-high or IFN-low."
     parts = []
-    for condition in condition_order(called["condition"], m.reference):
-        rows = called[called["condition"] == condition]
-        high = int((rows["stratum"] == "high").sum())
-        parts.append(f"{high} of {len(rows)} {condition} IFN-high")
+    for condition in condition_order(m.strata["condition"], m.reference):
+        rows = m.strata.loc[m.strata["condition"] == condition, "stratum"]
+        said = [
+            f"{int((rows == name).sum())} {words}"
+            for name, words in _STRATA_WORDS.items()
+            if name in {"high", "low"} or (rows == name).any()
+        ]
+        parts.append(f"{condition}: {', '.join(said)} of {len(rows)}")
     return f"{'; '.join(parts)}. {IFNGS}; {RESEARCH}."
 
 
@@ -200,7 +212,10 @@ def _one_effect(row: pd.Series, *, several: bool) -> str:
     ends = f.interval(row["ci_low"], row["ci_high"])
     text += f" (95 % CI {ends}" if ends != f.MISSING else " (no interval"
     if np.isfinite(float(row["p_permutation"])):
-        return f"{text}, p = {f.p_value(row['p_permutation'])})".replace("= <", "< ")
+        p = f"p = {f.p_value(row['p_permutation'])}".replace("= <", "< ")
+        if np.isfinite(float(row["p_adj"])):
+            p += f", adjusted {f.p_value(row['p_adj'])}"
+        return f"{text}, {p})"
     return f"{text}; {f.words(row['status'])}, no p-value)"
 
 

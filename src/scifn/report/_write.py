@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scifn import _keys as k
-from scifn._errors import ArgumentError, InputFileError
+from scifn._errors import ArgumentError, InputFileError, MissingKeyError
 from scifn.report import _methods, _sections, _sections_donors, _sections_interferon
 from scifn.report import _wording as w
 from scifn.report._brief import brief, not_told
@@ -43,19 +43,25 @@ def report(adata: AnnData, path: str | Path, *, title: str | None = None) -> Pat
     ------
     scifn._errors.ArgumentError
         If ``adata`` is not an AnnData.
+    scifn._errors.MissingKeyError
+        If no step has been run on it.
     scifn._errors.InputFileError
         If the folder of ``path`` is not there, or ``path`` is a folder.
 
     Examples
     --------
     >>> import anndata, tempfile, scifn
-    >>> adata = anndata.AnnData(shape=(3, 0))
+    >>> adata = anndata.AnnData(shape=(3, 0), uns={"scifn": {"version": "0.1.0"}})
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     scifn.report(adata, f"{folder}/report.html").name
     'report.html'
     """
     if not hasattr(adata, "obs") or not hasattr(adata, "uns"):
         raise ArgumentError(f"an AnnData was needed, a {type(adata).__name__} was given.")
+    if k.UNS not in adata.uns:
+        raise MissingKeyError(
+            f"uns['{k.UNS}'] is not there: call scifn.run(adata, ...), or any step, first."
+        )
     target = Path(path)
     if target.is_dir():
         raise InputFileError(f"path={str(path)!r} is a folder; give the name of a file in it.")

@@ -11,3 +11,7 @@ from scifn.tl._response import response
 from scifn.tl._stratify import stratify
 
 __all__ = ["annotate", "capacity", "donors", "imbalance", "production", "response", "stratify"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -140,6 +140,7 @@ def annotate(
     True
     """
     check_object(adata)
+    again = k.CELL_TYPE in adata.obs
     _slots.guard(adata, obs=_OBS, obsm=_OBSM, overwrite=overwrite)
     counts = None if protein is None else _protein.read(adata, protein)
     view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
@@ -153,6 +154,8 @@ def annotate(
         protein=counts,
         doublets=doublets,
     )
+    if again:
+        _slots.outdate(adata, "annotate")
 
 
 def _apply(

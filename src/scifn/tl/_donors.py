@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scifn import _donors, _slots
 from scifn import _keys as k
+from scifn._errors import ArgumentError
 from scifn._view import PanelView, check_object, has_matrix, read
 from scifn.genesets import _sets
 
@@ -37,7 +38,7 @@ def donors(
     covariates: str | Sequence[str] = (),
     measurements: Mapping[str, Mapping[str, float] | None] | None = None,
     cells_per_ul: str | None = None,
-    missing: Sequence[str] = _donors.MISSING,
+    missing: str | Sequence[str] = _donors.MISSING,
     overwrite: bool = False,
     layer: str | None = None,
     gene_symbols: str | None = None,
@@ -71,7 +72,7 @@ def donors(
         Column of obs: concentration of the counted cells (of the mononuclear cells, for PBMC) in
         the donor's blood. Adds ``<count>_per_ul``.
     missing
-        Words that stand for no value, in any case.
+        Words that stand for no value, in any case; they replace the ones that are there.
     overwrite
         Replace the tables of an earlier call.
     layer, gene_symbols, species
@@ -127,6 +128,7 @@ def donors(
     [['7', 1000, 3.0]]
     """
     check_object(adata)
+    again = k.DONORS in adata.uns.get(k.UNS, {})
     _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK, k.BOUNDS), overwrite=overwrite)
     view = None
     if has_matrix(adata):
@@ -146,6 +148,8 @@ def donors(
         cells_per_ul=cells_per_ul,
         missing=missing,
     )
+    if again:
+        _slots.outdate(adata, "donors")
 
 
 def _apply(
@@ -160,11 +164,17 @@ def _apply(
     covariates: str | Sequence[str],
     measurements: Mapping[str, Mapping[str, float] | None] | None,
     cells_per_ul: str | None,
-    missing: Sequence[str],
+    missing: str | Sequence[str],
 ) -> None:
     if cell_type == k.CELL_TYPE:
         _slots.need_obs(adata, k.CELL_TYPE, _FIRST)
     names = [covariates] if isinstance(covariates, str) else [*covariates]
+    missing = (missing,) if isinstance(missing, str) else tuple(missing)
+    if donor == condition:
+        raise ArgumentError(
+            f"donor={donor!r} and condition={condition!r} name the same column of obs; a donor is "
+            "a person (or animal), a condition what sets groups of them apart."
+        )
     found = _donors.donor_table(
         adata.obs,
         donor=donor,

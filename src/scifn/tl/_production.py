@@ -105,11 +105,14 @@ def production(
     'ok'
     """
     check_object(adata)
+    again = k.IFNA_EVIDENCE in adata.obs
     _slots.guard(adata, obs=_OBS, overwrite=overwrite)
     if not bulk:
         _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, sample=sample, ambient=ambient, contamination=contamination, bulk=bulk)
+    if again:
+        _slots.outdate(adata, "production")
 
 
 def _apply(

@@ -87,10 +87,13 @@ def response(
     True
     """
     check_object(adata)
+    again = k.RESPONSE_TYPE1 in adata.obs
     _slots.guard(adata, obs=_OBS, overwrite=overwrite)
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     view = read(adata, model_.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, condition=condition, reference=reference, model=model)
+    if again:
+        _slots.outdate(adata, "response")
 
 
 def _apply(

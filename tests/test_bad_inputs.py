@@ -307,7 +307,7 @@ def named():
 
 def ensembl(name, version=""):
     """Ensembl ID; genes that no step reads get one that is no gene."""
-    found = _ids.ids("human").ensembl.get(name)
+    found = _ids.ids("human").ensembl.get(_ids.approved([name], "human").get(name, name))
     other = f"ENSG09{_cohort().var_names.get_loc(name):09d}"
     return (found[0] if found else other) + version
 

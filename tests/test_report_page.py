@@ -14,7 +14,7 @@ import pytest
 
 import scifn
 from scifn import _keys as k
-from scifn._errors import ArgumentError, InputFileError
+from scifn._errors import ArgumentError, InputFileError, MissingKeyError
 from scifn.report import _format, _wording
 from scifn.report._methods import brief_value
 from scifn.report._write import render
@@ -279,7 +279,7 @@ def test_a_failure_leaves_the_old_page(tmp_path, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.replace", fail)
     with pytest.raises(OSError, match="no space left"):
-        scifn.report(ad.AnnData(shape=(3, 0)), path)
+        scifn.report(ad.AnnData(shape=(3, 0), uns={"scifn": {}}), path)
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
     assert path.read_text() == "old"
 
@@ -288,9 +288,11 @@ def test_mistakes_are_named(tmp_path):
     with pytest.raises(ArgumentError, match="an AnnData was needed, a DataFrame was given"):
         scifn.report(pd.DataFrame(), tmp_path / "r.html")
     with pytest.raises(InputFileError, match="is a folder"):
-        scifn.report(ad.AnnData(shape=(3, 0)), tmp_path)
+        scifn.report(ad.AnnData(shape=(3, 0), uns={"scifn": {}}), tmp_path)
     with pytest.raises(InputFileError, match="is not there"):
-        scifn.report(ad.AnnData(shape=(3, 0)), tmp_path / "no" / "r.html")
+        scifn.report(ad.AnnData(shape=(3, 0), uns={"scifn": {}}), tmp_path / "no" / "r.html")
+    with pytest.raises(MissingKeyError, match=r"call scifn\.run"):
+        scifn.report(ad.AnnData(shape=(3, 0)), tmp_path / "r.html")
 
 
 def test_numbers_for_people():

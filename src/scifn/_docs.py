@@ -26,7 +26,9 @@ PARAMETERS: Final[dict[str, str]] = {
         "    ``'human'`` or ``'mouse'`` (experimental). None detects it from the identifiers."
     ),
     "overwrite": (
-        "overwrite\n    Replace output of an earlier call, and drop what later steps computed from it; if\n    False, output in the way is an error."
+        "overwrite\n"
+        "    Replace output of an earlier call, and drop what later steps computed from it; if\n"
+        "    False, output in the way is an error."
     ),
     "reference": (
         "condition\n"

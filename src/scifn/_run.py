@@ -138,8 +138,8 @@ def run(
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
     _annotate._apply(
-        scratch, view, sample=sample, labels=labels, mapping=mapping if labels else None, clusters=clusters,
-        protein=surface, doublets=doublets,
+        scratch, view, sample=sample, labels=labels,
+        mapping=mapping if labels else None, clusters=clusters, protein=surface, doublets=doublets,
     )  # fmt: skip
     steps["annotate"] = "done"
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)

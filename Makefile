@@ -8,6 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-report
 ARGS ?=
+COV ?= --cov --cov-report=term-missing:skip-covered
 
 # The first interpreter that really runs, is new enough, and can make environments.
 # (A name on PATH is not enough: version managers leave shims that only print an error.)
@@ -32,7 +33,7 @@ demo: $(VENV)/.has-scifn
 	@$(BIN)/scifn demo -o $(abspath $(DEMO)) --overwrite
 
 test: $(VENV)/.has-test
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(BIN)/python -m pytest $(COV) $(ARGS)
 
 lint: ruff mypy
 

@@ -168,7 +168,7 @@ def test_donors_in_both_arms_are_paired():
     assert one["p_attainable"] == 2 / 256
     assert one["mean_reference"] == pytest.approx(wide["ctrl"].mean())
     assert "8 donors stand in both arms: paired by donor" in one["note"]
-    assert "2 rows without a partner are left out" in one["note"]
+    assert "2 rows without a partner, of one condition only, left out" in one["note"]
 
 
 @pytest.mark.parametrize(("n", "status"), [(2, "too_few_donors"), (3, "no_significance")])

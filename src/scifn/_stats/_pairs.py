@@ -78,7 +78,8 @@ def pair_up(
     keys = [x for x in first if x in second and x]
     alone = len(ids) - 2 * len(keys)
     if alone:
-        notes.append(f"{alone} rows without a partner are left out")
+        many = "row" if alone == 1 else "rows"
+        notes.append(f"{alone} {many} without a partner, of one condition only, left out")
     a = np.array([first[x] for x in keys], dtype=np.int64)
     b = np.array([second[x] for x in keys], dtype=np.int64)
     differences = {n: c[a] - c[b] for n, c in columns.items() if n != block}

@@ -169,8 +169,9 @@ def _contrast(
             row = _row(readouts[j], part, *_arms(values[:, j], part), test, i)
             lost = int((~keep).sum())
             if lost:
-                unit = "pairs" if design.paired else "donors"
-                why = f"{lost} {unit} without this readout (the donor table says why)"
+                unit = "pair" if design.paired else "donor"
+                many = "" if lost == 1 else "s"
+                why = f"{lost} {unit}{many} without this readout (the donor table says why)"
                 row["note"] = _join(row["note"], why)
             if readouts[j] == _TWIN:
                 row["note"] = _join(row["note"], f"the comparison of {_TWIN_OF}, adjusted there")

@@ -138,8 +138,9 @@ def _capacity(m: Material) -> list[Block]:
     against = f", held against {held}" if (held := m.record("capacity").get("against")) else ""
     return [
         Table(f"Capacity: expression of pathway components, mean over cells{against}; in "
-              "parentheses from the genes that interferon is not known to move. Groups of fewer "
-              "than 10 cells are left out.",
+              "parentheses from the genes that interferon is not known to move. Types with "
+              "fewer than 20 reference cells are held against their lineage. Groups of fewer than "
+              "10 cells are left out.",
               heads, rows, frozenset({0, 1})),
         Note("Expression of pathway components, not pathway activity."),
     ]  # fmt: skip

@@ -186,7 +186,12 @@ def test_an_interruption_leaves_nothing(h5ad, tmp_path, capsys, monkeypatch):
 
 def test_keywords_reach_run(h5ad, tmp_path, capsys, monkeypatch):
     seen = {}
-    monkeypatch.setattr(scifn, "run", lambda _adata, **given: seen.update(given), raising=False)
+
+    def note(adata, **given):
+        seen.update(given)
+        adata.uns["scifn"] = {}
+
+    monkeypatch.setattr(scifn, "run", note, raising=False)
     args = ("--covariate", "sex", "--covariates", "age", "--seed", "3", "--paired", "donor",
             "--missing", "unknown")  # fmt: skip
     assert program("run", h5ad, *ARGS, "-o", tmp_path / "out", *args) == 0

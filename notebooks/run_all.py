@@ -5,6 +5,7 @@ The executed copies go to notebooks/_executed; the committed ones stay without o
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -35,6 +36,7 @@ def main() -> int:
     """Execute all, or those named on the command line."""
     paths = [Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.ipynb"))
     EXECUTED.mkdir(exist_ok=True)
+    os.environ.pop("MPLBACKEND", None)  # the kernel's own, which puts figures into the notebook
     for path in paths:
         start = time.monotonic()
         notebook = nbformat.read(path, as_version=4)

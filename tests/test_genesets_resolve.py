@@ -345,9 +345,9 @@ def test_no_feature_serves_two_genes(names: list[str]) -> None:
 def test_sixty_thousand_names_are_quick() -> None:
     names = [*panel(), *(f"AC{i:06d}.{i % 9}" for i in range(60_000))]
     resolve(names[:700], panel())
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(resolve(names, panel()).genes) == len(panel())
-    assert time.perf_counter() - start < 3  # takes 0.4 s; the machine may be busy
+    assert time.process_time() - start < 3  # seconds of CPU; takes 0.4
 
 
 # --- real files -----------------------------------------------------------------------

@@ -183,10 +183,8 @@ def _genes(species: str) -> list[str]:
 def _guard(adata: AnnData, overwrite: bool) -> None:
     ours = [name for name in adata.obs if str(name).startswith(k.PREFIX)]
     arrays = [name for name in adata.obsm if str(name).startswith(k.PREFIX)]
-    tables = [k.UNS] if k.UNS in adata.uns else []
-    _slots.guard(adata, obs=ours, obsm=arrays, overwrite=overwrite)
-    if tables and not overwrite:
-        _slots.guard(adata, tables=list(adata.uns[k.UNS])[:3], overwrite=False)
+    tables = [*adata.uns.get(k.UNS, {})][:3]
+    _slots.guard(adata, obs=ours, obsm=arrays, tables=tables, overwrite=overwrite)
 
 
 def _scratch(adata: AnnData) -> AnnData:

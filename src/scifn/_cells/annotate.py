@@ -62,7 +62,6 @@ EARLY: Final = ("CD19", "MS4A1")
 MIN_TRANSITIONAL: Final = 5
 #: Moves with interferon, so it never weighs in (it is no row of the identity table either).
 CD38: Final = "CD38"
-FEW_BREG: Final = "CD24 is not measured and fewer than five other transitional genes are"
 
 
 @dataclass(frozen=True)

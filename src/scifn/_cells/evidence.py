@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from scifn._stats import adjust
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -92,10 +94,7 @@ def upper_tail(umi: Floats, expected: Floats, size: float) -> Floats:
 
 def benjamini_hochberg(p: Floats, among: Bools) -> Floats:
     """Adjusted p over the cells in ``among``; NaN elsewhere."""
-    out = np.full(p.size, np.nan)
-    if among.any():
-        out[among] = stats.false_discovery_control(p[among], method="bh")
-    return out
+    return adjust.benjamini_hochberg(np.where(among, p, np.nan))
 
 
 def posterior(

@@ -117,10 +117,8 @@ class Components:
         return np.asarray(self.rates @ self.priors, dtype=np.float64)
 
 
-@lru_cache(maxsize=1)
-def components() -> Components:
-    """The shipped table with its doublets, singlets first."""
-    text = files("scifn._cells").joinpath("data/identity.csv").read_text(encoding="utf-8")
+def read_table(text: str) -> Components:
+    """Components with their doublets, singlets first, from the text of an identity table."""
     header, *lines = text.splitlines()
     names = header.split(",")[1:]
     rows = [line.split(",") for line in lines]
@@ -142,3 +140,9 @@ def components() -> Components:
         rates=np.concatenate([rates, mixed], axis=1),
         pairs=(*([()] * len(names)), *DOUBLET_PAIRS),
     )
+
+
+@lru_cache(maxsize=1)
+def components() -> Components:
+    """The shipped table."""
+    return read_table(files("scifn._cells").joinpath("data/identity.csv").read_text("utf-8"))

@@ -134,7 +134,7 @@ def cells(one: Called, rows: np.ndarray, labels: np.ndarray, groups: dict) -> pd
             "label": labels[at],
             "call": [_call(result, i) for i in at],
             "confidence": [f"{result.confidence[i]:.2f}" for i in at],
-            "umi": [f"{one.view.total[i]:.0f} UMI" for i in at],
+            "umi": one.view.total[at].astype(int),
             "markers": marker_counts(one.view, at, groups),
         }
     )

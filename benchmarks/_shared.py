@@ -103,15 +103,15 @@ class Sheet:
         """Print and keep one figure."""
         mark = {True: "met", False: "MISSED", None: ""}[met]
         print(f"  {what:<66} {_text(value):>12} {_text(shipped):>9}  {target:<10} {mark}".rstrip())
-        names = ("part", "what", "value", "shipped", "target", "met")
-        self.rows.append(
-            dict(zip(names, (self.part, what, value, shipped, target, met), strict=True))
-        )
+        kept = {"value": _plain(value), "shipped": _plain(shipped), "target": target, "met": met}
+        self.rows.append({"part": self.part, "what": what, **kept})
 
     def listing(self, what: str, frame: pd.DataFrame) -> None:
         """Print the first lines of a table of cells and keep all."""
         more = f", the first {MOST_LINES}" if len(frame) > MOST_LINES else ""
         print(f"  {what}: {len(frame)}{more}")
+        if len(frame):
+            print("    (" + ", ".join(frame.columns) + ")")
         for line in frame.head(MOST_LINES).itertuples(index=False):
             print("    " + "  ".join(_text(value) for value in line))
         self.listings.append(frame.assign(part=self.part, what=what))
@@ -132,7 +132,7 @@ class Sheet:
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         versions["python"] = platform.python_version()
         content = {"versions": versions, **more, "figures": self.rows}
-        path.write_text(json.dumps(content, indent=1, default=_plain) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def write_listings(self, path: Path) -> None:
         """Write every listed cell."""
@@ -144,4 +144,6 @@ def _text(value: object) -> str:
 
 
 def _plain(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else str(value)
+    """A number that JSON holds; None for NaN."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if value != value else value

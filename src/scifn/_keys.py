@@ -115,6 +115,17 @@ BOUNDS: Final = "bounds"
 GATES: Final = "gates"
 
 COVERAGE_COLUMNS: Final = ("set", "reference", "n_genes", "n_found", "missing", "status")
+SCORE: Final = "score"
+SCORE_SETS: Final = "sets"
+SCORE_BINS: Final = "bins"
+SCORE_COLUMNS: Final = (
+    "column", "set", "method", "status", "reason", "n_genes", "n_found", "up", "down",
+    "controls_up", "controls_down", "bins", "scale", "normalized", "seed",
+)  # fmt: skip
+POWER_COLUMNS: Final = (
+    "n_pdc", "producer_fraction", "detection", "n_donors", "p_cell", "p_donor", "p_any_donor",
+    "expected_donors", "n_pdc_needed", "n_donors_needed", "upper95", "statement",
+)  # fmt: skip
 BOUNDS_COLUMNS: Final = (
     "donor", "condition", "cell_type", "ligand", "n_cells", "n_weak", "n_strong",
     "rate", "upper95", "pooled", "statement",
@@ -148,6 +159,21 @@ VERSION: Final = "version"
 INPUT: Final = "input"
 TRUTH: Final = "truth"  # uns["truth"], of simulated cohorts only
 SIMULATED: Final = "scifn_simulated"  # uns: the sentence that says so
+
+
+def owned() -> frozenset[str]:
+    """Every column of obs and key of obsm that the steps write; a user's score has another name.
+
+    >>> "scifn_cell_type" in owned(), "scifn_my_set" in owned()
+    (True, False)
+    """
+    every = {
+        value
+        for name, value in globals().items()
+        if name.isupper() and name != "PREFIX" and isinstance(value, str)
+    }
+    modules = {f"{CAPACITY}_{module}{end}" for module in CAPACITY_MODULES for end in ("", "_resid")}
+    return frozenset({name for name in every if name.startswith(PREFIX)} | modules)
 
 
 def column(name: str) -> str:

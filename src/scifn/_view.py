@@ -208,7 +208,7 @@ def choose(adata: AnnData, layer: str | None = None) -> tuple[Source, list[str]]
             raise MatrixError(f"layer={layer!r}: the AnnData has no X. {REMEDY}")
         source = _source(where, matrix, var)
         if source.scale.kind == NOT_FINITE:
-            raise MatrixError(f"{_bad_cells(adata, source)}. {REMEDY}")
+            raise MatrixError(f"{bad_cells(adata, source)}. {REMEDY}")
         if source.scale.kind not in _matrix.USABLE:
             raise ScaleError(f"{where} {source.scale.reason}. {REMEDY}")
         return source, []
@@ -236,7 +236,7 @@ def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
         layers = ", ".join(map(repr, adata.layers)) or "none"
         return f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY}"
     found = "; ".join(
-        _bad_cells(adata, source)
+        bad_cells(adata, source)
         if source.scale.kind == NOT_FINITE
         else f"{source.where} {source.scale.reason}"
         for source in sources
@@ -244,7 +244,7 @@ def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
     return f"no matrix here can be read as expression: {found}. {REMEDY}"
 
 
-def _bad_cells(adata: AnnData, source: Source) -> str:
+def bad_cells(adata: AnnData, source: Source) -> str:
     """Which cells hold values that are not expression (reads the matrix again, to name them)."""
     rows = _matrix.unreadable_rows(source.matrix)
     shown = ", ".join(repr(str(adata.obs_names[row])) for row in rows[:SHOWN])
@@ -320,18 +320,13 @@ def read(
     MatrixError, ScaleError, GenesError, MissingKeyError, ArgumentError
         If the object, the matrix or the identifiers cannot be used; the message says what to do.
     """
-    check_object(adata)
-    source, notes = choose(adata, layer)
-    is_gene = gene_features(source.var)
-    names, ensembl, where = _identifiers(
-        source.var, gene_symbols, "raw.var" if source.where == "raw" else "var"
-    )
-    resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
+    at = locate(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    source, is_gene, resolution, notes = at.source, at.is_gene, at.resolution, [*at.notes]
     panel = _pass(adata, source, resolution.columns, is_gene)
     is_counts = _verify(source, panel)
     values, total = _in_umi(panel, source.scale.kind)
     notes += _notes(adata, source, panel, is_gene, is_counts)
-    record = _record(source, resolution, where, is_counts, [*notes, *resolution.notes])
+    record = _record(source, resolution, at.where, is_counts, [*notes, *resolution.notes])
     return PanelView(
         genes=resolution.genes,
         values=values.astype(np.float32),
@@ -342,6 +337,41 @@ def read(
         n_features=int(is_gene.sum()),
         record=record,
     )
+
+
+@dataclass(frozen=True)
+class Located:
+    """Which matrix is read, and where genes are among its features: all but the reading.
+
+    ``names`` are what the features are called, found in ``where``; ``notes`` tell of matrices
+    that were passed over.
+    """
+
+    source: Source
+    is_gene: NDArray[np.bool_]
+    names: list[str]
+    where: str
+    resolution: _resolve.Resolution
+    notes: list[str]
+
+
+def locate(
+    adata: AnnData,
+    genes: Callable[[str], Iterable[str]] | Iterable[str],
+    *,
+    layer: str | None = None,
+    gene_symbols: str | None = None,
+    species: str | None = None,
+) -> Located:
+    """Choose the matrix and find ``genes`` among its features; as :func:`read`, without a pass."""
+    check_object(adata)
+    source, notes = choose(adata, layer)
+    is_gene = gene_features(source.var)
+    names, ensembl, where = _identifiers(
+        source.var, gene_symbols, "raw.var" if source.where == "raw" else "var"
+    )
+    resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
+    return Located(source, is_gene, names, where, resolution, notes)
 
 
 def _pass(
@@ -357,7 +387,7 @@ def _pass(
             source.matrix, columns, is_gene, scale.kind, recover=scale.recoverable
         )
     except _matrix.Unreadable as error:
-        raise MatrixError(f"{_bad_cells(adata, source)}. {REMEDY}") from error
+        raise MatrixError(f"{bad_cells(adata, source)}. {REMEDY}") from error
 
 
 def _resolve_genes(
@@ -412,21 +442,51 @@ def _notes(
     empty = int((panel.total <= 0).sum())
     if empty:
         notes.append(f"{empty:,} cells hold no count at all: Unassigned, their scores are NaN")
-    if not is_gene.all():
-        notes.append(f"{int((~is_gene).sum()):,} features that are not genes are left out")
     if source.scale.kind != "counts" and source.scale.recoverable and not is_counts:
         off = int((~panel.exact).sum())
         notes.append(f"counts could not be recovered in {off:,} cells, so they are used in none")
+    return notes + _notes_before(adata, source, is_gene, "counts" if is_counts else "")
+
+
+def _notes_before(
+    adata: AnnData, source: Source, is_gene: NDArray[np.bool_], kind: str
+) -> list[str]:
+    """What can be said of a matrix before it is read."""
+    notes = []
+    if not is_gene.all():
+        notes.append(f"{int((~is_gene).sum()):,} features that are not genes are left out")
     if source.scale.kind == "log1p of log1p":
         notes.append("the matrix was log-transformed twice; both logarithms are undone")
     if str(source.matrix.dtype) == "bool":
         notes.append("boolean matrix: detection is read as one UMI, so depth and levels are lost")
     if str(source.matrix.dtype) == "float16":
-        lost = "values above 2,048 are rounded" if is_counts else "it rounds its counts away"
+        lost = "values above 2,048 are rounded" if kind == "counts" else "it rounds its counts away"
         notes.append(f"half precision: {lost}")
     if not adata.obs_names.is_unique:
         notes.append("obs_names are not unique")
     return notes
+
+
+def describe(
+    adata: AnnData, at: Located, n_empty: int, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """As :attr:`PanelView.record`, for a step that reads all genes and keeps no panel.
+
+    Parameters
+    ----------
+    adata, at
+        The object, and what is read of it.
+    n_empty
+        Cells without any count.
+    notes
+        What else should be said.
+    """
+    told = [*at.notes, *_notes_before(adata, at.source, at.is_gene, at.source.scale.kind)]
+    if n_empty:
+        told.insert(0, f"{n_empty:,} cells hold no count at all: their scores are NaN")
+    told += [*notes, *at.resolution.notes]
+    is_counts = at.source.scale.kind == "counts"
+    return _record(at.source, at.resolution, at.where, is_counts, told)
 
 
 def _record(

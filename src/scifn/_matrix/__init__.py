@@ -3,23 +3,31 @@
 Two questions are asked of a matrix: what scale its values are on
 (:func:`~scifn._matrix._scale.sniff`, on a few rows), and, in one pass over all
 of it, what its panel genes and the totals of each cell are
-(:func:`~scifn._matrix._pass.one_pass`). Everything after that is small.
+(:func:`~scifn._matrix._pass.one_pass`). Everything after that is small. What needs
+all genes of a cell maps a function over blocks of rows (:func:`~scifn._matrix._rows.map_rows`).
 """
 
 from __future__ import annotations
 
 from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
-from scifn._matrix._scale import USABLE, Scale, sniff
-from scifn._matrix._storage import sample_rows, storage_name
+from scifn._matrix._rows import map_rows, n_processors, split_rows
+from scifn._matrix._scale import LINEARIZE, USABLE, Scale, sniff
+from scifn._matrix._storage import blocks, is_column_compressed, sample_rows, storage_name
 
 __all__ = [
+    "LINEARIZE",
     "USABLE",
     "Panel",
     "Scale",
     "Unreadable",
+    "blocks",
+    "is_column_compressed",
+    "map_rows",
+    "n_processors",
     "one_pass",
     "sample_rows",
     "sniff",
+    "split_rows",
     "storage_name",
     "unreadable_rows",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from scifn.genesets._ids import Ids, ids
@@ -43,6 +43,8 @@ class Resolution:
     #: Gene -> "ensembl", "symbol", "alias", "previous", "ambiguous alias", "make.names" or
     #: "case folded".
     how: dict[str, str]
+    #: Wanted name -> approved symbol that it was read as, where they differ.
+    read_as: dict[str, str] = field(default_factory=dict)
 
 
 def resolve(
@@ -106,6 +108,7 @@ def resolve(
         identifiers=_identifiers(features, decision, log, given=ensembl is not None),
         notes=(*decision.notes, *index.notes, *log.sentences(features)),
         how={gene: how for gene, (_, how) in found.items()},
+        read_as=dict(log.wanted),
     )
 
 

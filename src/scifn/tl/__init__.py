@@ -8,9 +8,19 @@ from scifn.tl._donors import donors
 from scifn.tl._imbalance import imbalance
 from scifn.tl._production import production
 from scifn.tl._response import response
+from scifn.tl._score import score
 from scifn.tl._stratify import stratify
 
-__all__ = ["annotate", "capacity", "donors", "imbalance", "production", "response", "stratify"]
+__all__ = [
+    "annotate",
+    "capacity",
+    "donors",
+    "imbalance",
+    "production",
+    "response",
+    "score",
+    "stratify",
+]
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,132 @@
+"""Blocks of whole rows of any storage, and a function mapped over them.
+
+What ranks the genes of a cell, or needs its total first, must see all of its values at once.
+Rows come from :func:`~scifn._matrix._storage.blocks` where storage is by rows; column-compressed
+storage is read in stripes, and chunks of a dask array are put side by side where they live.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+
+from scifn._matrix import _storage
+from scifn._matrix._storage import Block, as_csr, blocks, dask_parts, is_column_compressed, is_dask
+
+Result = TypeVar("Result")
+
+#: Non-zeros of a stripe of rows, as multiples of a block: a stripe costs a reading of all columns.
+STRIPE_BLOCKS = 2
+
+
+def map_rows(
+    matrix: Any, function: Callable[[Any], Result], *, threads: int = 1
+) -> Iterator[tuple[slice, Result]]:
+    """Rows and ``function`` of their CSR block, for all rows of ``matrix`` in their order.
+
+    Parameters
+    ----------
+    matrix
+        Cells x features, any storage of :mod:`scifn._matrix._storage`.
+    function
+        Takes a CSR block of whole rows; it must not write to it. Of a dask array it runs where
+        the chunk lives, so it must be picklable, and only its result comes back.
+    threads
+        How many blocks of a matrix in memory are worked on at once; more than one pays only if
+        the function lets go of the interpreter.
+    """
+    if is_dask(matrix):
+        yield from _map_dask(matrix, function)
+    elif threads > 1 and _is_csr(matrix):
+        with ThreadPoolExecutor(threads) as pool:
+            slices = list(_storage._row_slices(matrix.shape, matrix.nnz))
+            results = pool.map(lambda rows: function(as_csr(view_rows(matrix, rows))), slices)
+            yield from zip(slices, results, strict=True)
+    else:
+        for block in row_blocks(matrix):
+            yield block.rows, function(block.matrix)
+
+
+def row_blocks(matrix: Any) -> Iterator[Block]:
+    """Blocks of whole rows, as CSR; those of a CSR matrix in memory share its memory."""
+    everything = slice(0, matrix.shape[1])
+    if _is_csr(matrix):
+        for rows in _storage._row_slices(matrix.shape, matrix.nnz):
+            yield Block(rows, everything, as_csr(view_rows(matrix, rows)))
+    elif is_column_compressed(matrix):
+        yield from _stripes(matrix)
+    else:
+        yield from blocks(matrix)
+
+
+def view_rows(matrix: Any, rows: slice) -> Any:
+    """Some rows of a CSR matrix that share its memory, not to be written to."""
+    start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
+    parts = (
+        matrix.data[start:stop],
+        matrix.indices[start:stop],
+        matrix.indptr[rows.start : rows.stop + 1] - start,
+    )
+    return sp.csr_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]), copy=False)
+
+
+def _is_csr(matrix: Any) -> bool:
+    return bool(sp.issparse(matrix) and matrix.format == "csr")
+
+
+def _stripes(matrix: Any) -> Iterator[Block]:
+    """Whole rows of column-compressed storage: a reading of all columns a stripe."""
+    in_memory = sp.issparse(matrix)
+    nnz = matrix.nnz if in_memory else int(matrix.group["data"].shape[0])
+    everything = slice(0, matrix.shape[1])
+    for rows in _storage._row_slices(matrix.shape, -(-nnz // STRIPE_BLOCKS)):
+        if in_memory:
+            yield Block(rows, everything, as_csr(matrix[rows]))
+            continue
+        # each column block is cut down before the next is read
+        parts = [block.matrix[rows] for block in blocks(matrix)]
+        yield Block(rows, everything, sp.hstack(parts, format="csr"))
+
+
+def _map_dask(matrix: Any, function: Callable[[Any], Result]) -> Iterator[tuple[slice, Result]]:
+    import dask
+
+    by_rows: dict[tuple[int, int], list[Any]] = {}
+    for rows, _, chunk in dask_parts(matrix):
+        by_rows.setdefault((rows.start, rows.stop), []).append(chunk)
+    lazy = [dask.delayed(_of_chunks)(chunks, function) for chunks in by_rows.values()]
+    for (start, stop), result in zip(by_rows, dask.compute(*lazy), strict=True):
+        yield slice(start, stop), result
+
+
+def _of_chunks(chunks: list[Any], function: Callable[[Any], Result]) -> Result:
+    rows = [as_csr(chunk) for chunk in chunks]
+    return function(rows[0] if len(rows) == 1 else as_csr(sp.hstack(rows, format="csr")))
+
+
+def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:
+    """Cut a CSR block into runs of rows of about ``nnz`` values that share its memory."""
+    if block.nnz <= nnz:
+        yield slice(0, block.shape[0]), block
+        return
+    ends = np.searchsorted(block.indptr, np.arange(nnz, block.nnz + nnz, nnz), side="right") - 1
+    start = 0
+    for end in ends:
+        stop = block.shape[0] if end >= block.shape[0] else max(int(end), start + 1)
+        if start < stop:
+            yield slice(start, stop), view_rows(block, slice(start, stop))
+            start = stop
+    if start < block.shape[0]:
+        yield slice(start, block.shape[0]), view_rows(block, slice(start, block.shape[0]))
+
+
+def n_processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -33,6 +33,7 @@ from _calls import (
     figure,
     identity_genes,
     made_without,
+    warn_if_stale,
 )  # fmt: skip
 from _shared import Sheet, highest_set, load, peer_scores, peers, trained
 from sklearn.metrics import (
@@ -297,6 +298,7 @@ def main() -> None:
     parser.add_argument("--misses", type=Path, help="write every listed cell (CSV)")
     options = parser.parse_args()
     sheet = Sheet()
+    warn_if_stale(sheet)
     for name in options.only:
         start = time.perf_counter()
         with warnings.catch_warnings():

@@ -165,6 +165,12 @@ def zheng(sheet: Sheet) -> None:
     figure(sheet, "pDC calls that are NA", pair, lambda c: int((c.result.pdc_call == "NA").sum()))
     figure(sheet, "plasma calls", pair, lambda c: int((c.types == k.PLASMA).sum()), most=0)
     figure(sheet, "plasmablast calls", pair, lambda c: int((c.types == k.PLASMABLAST).sum()))
+    view = pair.held_out.view
+    proven = (view.sum(["TNFRSF17"]) >= 1) & (view.sum(["JCHAIN", "MZB1"]) >= 10)
+    figure(sheet, "of both, with TNFRSF17 and 10 UMI of JCHAIN and MZB1", pair,
+           lambda c: int(proven[_secreting(c)].sum()))  # fmt: skip
+    figure(sheet, "cells with as much that are called neither", pair,
+           lambda c: int(proven[~_secreting(c)].sum()))  # fmt: skip
     figure(sheet, "recall of sorted B cells (lineage)", pair,
            lambda c: float((c.result.lineage == "B")[is_b].mean()), least=0.97)  # fmt: skip
     figure(sheet, "other sorted cells called B", pair,
@@ -174,12 +180,16 @@ def zheng(sheet: Sheet) -> None:
         "core": CORE, "support": SUPPORT, "secreting": SECRETING, "IG": ANTIBODY,
         "B": genesets.load("b_pan"), "T/NK": genesets.load("neg_t_nk"), "Mono": MONOCYTE,
     }  # fmt: skip
-    wrong = one.pdc | np.isin(one.types, [k.PLASMA, k.PLASMABLAST])
+    wrong = one.pdc | _secreting(one)
     sheet.listing("called pDC, plasma cell or plasmablast", cells(one, wrong, labels, groups))
     sheet.listing("sorted B cells that are not called B",
                   cells(one, is_b & (one.result.lineage != "B"), labels, groups))  # fmt: skip
     sheet.confusion(labels, one.types, k.CELL_TYPES)
     _cut_to_zheng(sheet, one)
+
+
+def _secreting(one: Called) -> np.ndarray:
+    return np.isin(one.types, [k.PLASMA, k.PLASMABLAST])
 
 
 def _cut_to_zheng(sheet: Sheet, sorted_cells: Called) -> None:

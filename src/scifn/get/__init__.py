@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from scifn.get._markers import markers, pdc_evidence
 from scifn.get._tables import bounds, cells, coverage, donors, imbalance, pseudobulk, strata
 
-__all__ = ["bounds", "cells", "coverage", "donors", "imbalance", "pseudobulk", "strata"]
+__all__ = [
+    "bounds",
+    "cells",
+    "coverage",
+    "donors",
+    "imbalance",
+    "markers",
+    "pdc_evidence",
+    "pseudobulk",
+    "strata",
+]
 
 
 def __dir__() -> list[str]:

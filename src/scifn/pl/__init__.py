@@ -6,15 +6,31 @@ can show nothing that a table does not hold.
 
 from __future__ import annotations
 
+from scifn.pl._agreement import agreement
 from scifn.pl._cell_types import cell_types
 from scifn.pl._composition import composition
+from scifn.pl._confidence import confidence
 from scifn.pl._coverage import coverage
 from scifn.pl._gates import gates
 from scifn.pl._imbalance import imbalance
+from scifn.pl._markers import markers
+from scifn.pl._pdc_evidence import pdc_evidence
 from scifn.pl._production import production
 from scifn.pl._response import response
 
-__all__ = ["cell_types", "composition", "coverage", "gates", "imbalance", "production", "response"]
+__all__ = [
+    "agreement",
+    "cell_types",
+    "composition",
+    "confidence",
+    "coverage",
+    "gates",
+    "imbalance",
+    "markers",
+    "pdc_evidence",
+    "production",
+    "response",
+]
 
 
 def __dir__() -> list[str]:

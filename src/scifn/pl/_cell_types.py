@@ -65,7 +65,7 @@ def draw(
     # cells that the user's own labels placed there are shown all the same
     not_measurable = tuple(set(not_measurable) - set(table["cell_type"].astype(str)))
     types = _style.type_order([*table["cell_type"], *not_measurable])
-    conditions = _style.condition_order(table["condition"], reference)
+    conditions = _style.condition_order(table["condition"], reference) or [""]
     looks = _style.condition_looks(conditions)
     count = {
         (str(t), str(c)): float(n)
@@ -82,17 +82,17 @@ def draw(
                 axes.text(_FLOOR * 1.15, position, "not measurable", va="center",
                           color=_style.MUTED, style="italic", fontsize=7.5)  # fmt: skip
                 continue
-            _row(axes, position, [(count.get((name, c), 0.0), *looks[c]) for c in conditions])
+            points = [(count.get((name, c), 0.0), *looks[c]) for c in conditions]
+            if len(conditions) == 1:  # nothing else needs the color
+                points = [(points[0][0], _style.TYPE_COLORS.get(name, _style.NEUTRAL), "o")]
+            _row(axes, position, points)
         for condition in conditions:
             color, marker = looks[condition]
-            axes.plot([], [], marker=marker, color=color, ls="", ms=5, label=condition or "cells")
+            axes.plot([], [], marker=marker, color=color, ls="", ms=5, label=condition)
         axes.set_xscale("log")
         axes.set_xlim(_FLOOR, highest * 4)
         axes.xaxis.set_major_formatter(lambda value, _: _style.thousands(value))
-        axes.set_ylim(len(types) - 0.4, -0.6)
-        axes.set_yticks(range(len(types)), types)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
+        _style.type_rows(axes, types)
         axes.set_xlabel("Cells (logarithmic axis)")
         if len(conditions) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,8 @@ def draw(values: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = None) -
     """Draw the gates of ``table`` on ``values``, a row a cell and a column a marker."""
     with _style.style():
         panels = _panels(table)
-        axes = _places(ax, len(panels))
+        n = len(panels)
+        axes = _style.new_row(ax, n, width=0.35 + _SIZE * n, height=_SIZE + 0.45)
         for place, (population, x, y) in zip(axes, panels, strict=True):
             if x:
                 _panel(place, values, table, population, x, y)
@@ -104,24 +105,6 @@ def _panels(table: pd.DataFrame) -> list[tuple[str, str, str]]:
         elif len(mine):
             out.append((population, "", ""))
     return out
-
-
-def _places(ax: Axes | None, n: int) -> list[Axes]:
-    """Axes of the panels, side by side in a new figure or within ``ax``."""
-    if ax is not None:
-        ax.set_axis_off()
-        width = 1.0 / (n + 0.28 * (n - 1))
-        return [ax.inset_axes((1.28 * width * i, 0.0, width, 1.0)) for i in range(n)]
-    size = (0.35 + _SIZE * n, _SIZE + 0.45)
-    if _style.is_offscreen():
-        from matplotlib.figure import Figure as Offscreen
-
-        figure: Any = Offscreen(figsize=size, layout="constrained")
-        return list(np.ravel(figure.subplots(1, n)))
-    import matplotlib.pyplot as plt
-
-    _, made = plt.subplots(1, n, figsize=size, layout="constrained")
-    return list(np.ravel(made))
 
 
 # --- one panel ----------------------------------------------------------------

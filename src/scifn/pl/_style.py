@@ -14,6 +14,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
+from matplotlib import colors
+from matplotlib.transforms import ScaledTranslation
 
 from scifn import _keys as k
 
@@ -159,6 +161,47 @@ def new_axes(ax: Axes | None, *, width: float, height: float) -> Axes:
     return made
 
 
+def new_row(ax: Axes | None, n: int, *, width: float, height: float) -> list[Axes]:
+    """``n`` Axes side by side, in a new figure or within the place of ``ax``.
+
+    Must be called inside :func:`style`.
+    """
+    if ax is not None:
+        ax.set_axis_off()
+        share = 1.0 / (n + 0.28 * (n - 1))
+        return [ax.inset_axes((1.28 * share * i, 0.0, share, 1.0)) for i in range(n)]
+    options: dict[str, Any] = {"figsize": (width, height), "layout": "constrained"}
+    if _offscreen.get():
+        from matplotlib.figure import Figure
+
+        return list(Figure(**options).subplots(1, n, squeeze=False)[0])
+    import matplotlib.pyplot as plt
+
+    return list(plt.subplots(1, n, squeeze=False, **options)[1][0])
+
+
+def type_rows(ax: Axes, types: Sequence[str], labels: Sequence[str] | None = None) -> None:
+    """Name the rows after cell types, each with a mark of its color, the same in all plots.
+
+    The first stands at the top; a thin line parts lineages.
+    """
+    ax.set_ylim(len(types) - 0.4, -0.6)
+    ax.set_yticks(range(len(types)), list(labels or types))
+    ax.tick_params(axis="y", length=0, pad=13)
+    ax.spines["left"].set_visible(False)
+    marks = ax.get_yaxis_transform() + ScaledTranslation(
+        -7 / 72, 0, ax.get_figure(root=True).dpi_scale_trans  # type: ignore[union-attr]
+    )  # fmt: skip
+    ax.scatter(
+        [0.0] * len(types), range(len(types)), s=34, marker="s", transform=marks, clip_on=False,
+        color=[TYPE_COLORS.get(name, NEUTRAL) for name in types], linewidths=0,
+    )  # fmt: skip
+    lineages = [k.LINEAGE_OF.get(name, "") for name in types]
+    for row in range(1, len(types)):
+        if lineages[row] != lineages[row - 1]:
+            ax.axhline(row - 0.5, color=RULE, lw=0.6, zorder=0)
+
+
 def despine(ax: Axes) -> None:
     """Take the box away, also from Axes that were made elsewhere."""
     for side in ("top", "right"):
@@ -196,6 +239,18 @@ def type_order(values: Iterable[object]) -> list[str]:
     """
     rank = {name: i for i, name in enumerate(k.CELL_TYPES)}
     return sorted({str(v) for v in values}, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def darker(color: str) -> str:
+    """A color dark enough to be read as text on white.
+
+    >>> darker("#ffffff"), darker("#000000")
+    ('#737373', '#000000')
+    """
+    red, green, blue = colors.to_rgb(color)
+    light = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    factor = min(1.0, 0.45 / light) if light else 1.0
+    return colors.to_hex((red * factor, green * factor, blue * factor))
 
 
 def empty(ax: Axes, text: str) -> Axes:

@@ -25,7 +25,7 @@ STRIPE_BLOCKS = 2
 
 
 def map_rows(
-    matrix: Any, function: Callable[[Any], Result], *, threads: int = 1
+    matrix: Any, function: Callable[[Any], Result], *, threads: int = 0
 ) -> Iterator[tuple[slice, Result]]:
     """Rows and ``function`` of their CSR block, for all rows of ``matrix`` in their order.
 
@@ -37,15 +37,16 @@ def map_rows(
         Takes a CSR block of whole rows; it must not write to it. Of a dask array it runs where
         the chunk lives, so it must be picklable, and only its result comes back.
     threads
-        How many blocks of a matrix in memory are worked on at once; more than one pays only if
-        the function lets go of the interpreter.
+        How many blocks of a CSR matrix in memory are worked on at once, which pays if the
+        function lets go of the interpreter. 0 means one, like all others brought into
+        canonical form first; with 1 or more the function gets rows of CSR as they are stored.
     """
     if is_dask(matrix):
         yield from _map_dask(matrix, function)
-    elif threads > 1 and _is_csr(matrix):
+    elif threads > 0 and _is_csr(matrix):
         with ThreadPoolExecutor(threads) as pool:
             slices = list(_storage._row_slices(matrix.shape, matrix.nnz))
-            results = pool.map(lambda rows: function(as_csr(view_rows(matrix, rows))), slices)
+            results = pool.map(lambda rows: function(view_rows(matrix, rows)), slices)
             yield from zip(slices, results, strict=True)
     else:
         for block in row_blocks(matrix):

@@ -6,7 +6,7 @@ are in fixed point, so that they are exact whatever the order of cells, genes an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ Floats = NDArray[np.float64]
 #: Scores of each list in some cells, and which lists have a gene above zero in any of them.
 Scored = tuple[Floats, NDArray[np.bool_]]
 
+#: States of a block that :mod:`scifn._cells.scores.compiled` returns.
+UNREADABLE, NOT_COUNTS, NOT_SORTED = 1, 2, 3
 #: Cells below which scipy is done before a compiler would be.
 COMPILED_FROM: Final = 20_000
 #: Non-zeros that numpy works on at once, so that its temporaries stay small.
@@ -63,20 +65,24 @@ def compiles(matrix: Any) -> bool:
 
 def threads(matrix: Any) -> int:
     """Blocks that are worked on at once: compiled kernels let go of the interpreter."""
-    return _matrix.n_processors() if compiles(matrix) else 1
+    return _matrix.n_processors() if compiles(matrix) else 0
 
 
 def _gene_sums(block: Any, how: Logs, *, compiled: bool) -> Ints:
-    sums = np.zeros(how.n_columns, dtype=np.int64)
     if compiled and how.native:
-        from scifn._cells.scores import compiled as kernels
-
-        state = kernels.column_sums(*_arrays(block, how), sums)
-        _check(state)
-        return sums
+        found: Ints = attempt(block, lambda one: _compiled_gene_sums(one, how))
+        return found
+    sums = np.zeros(how.n_columns, dtype=np.int64)
     for _, part in _matrix.split_rows(block, PORTION):
         sums += _sums_of(how.of(part)[0])
     return sums
+
+
+def _compiled_gene_sums(block: Any, how: Logs) -> tuple[int, Ints]:
+    from scifn._cells.scores import compiled as kernels
+
+    sums = np.zeros(how.n_columns, dtype=np.int64)
+    return kernels.column_sums(*arrays(block, how), sums), sums
 
 
 def _cell_scores(
@@ -105,23 +111,29 @@ def _compiled_sums(block: Any, how: Logs, weights: Weights, product: Any) -> tup
 
     n_bins = weights.use.shape[0]
     special = product.indptr[1:] - product.indptr[:-1] > (weights.bin_of >= 0)
-    sums = np.zeros((block.shape[0], product.shape[1]))
-    empty = np.zeros(block.shape[0], dtype=bool)
-    arrays = _arrays(block, how)
-    if not how.native:
-        logs, empty = how.of(block)
-        everything = np.ones(logs.shape[1], dtype=bool)
-        arrays = (*_csr(logs), False, 1.0, everything, True)
-    sign = np.where(product.indices < n_bins, 0.0, product.data)  # bins are added by themselves
-    state = kernels.row_sums(
-        *arrays, weights.bin_of, special, product.indptr.astype(np.int64),
-        product.indices.astype(np.int64), sign, sums, empty,
+    # bins are added by themselves: their entries here come to nothing
+    sign = np.where(product.indices < n_bins, 0, product.data).astype(np.int64)
+    tables = (
+        np.where(weights.bin_of < 0, n_bins, weights.bin_of).astype(np.int64), n_bins,
+        special.astype(np.uint8), product.indptr.astype(np.int64),
+        product.indices.astype(np.int64), sign,
     )  # fmt: skip
-    _check(state)
+
+    def run(arrays: tuple[Any, ...]) -> tuple[int, tuple[Floats, Any]]:
+        sums = np.zeros((block.shape[0], product.shape[1]))
+        empty = np.zeros(block.shape[0], dtype=bool)
+        return kernels.row_sums(*arrays, *tables, sums, empty), (sums, empty)
+
+    if how.native:
+        found: tuple[Floats, Any] = attempt(block, lambda one: run(arrays(one, how)))
+        return found
+    logs, empty = how.of(as_canonical(block))
+    everything = np.ones(logs.shape[1], dtype=bool)
+    _, (sums, _) = run((*csr(as_canonical(logs)), False, 1.0, everything, True))
     return sums, empty
 
 
-def _csr(block: Any) -> tuple[Any, Any, Any]:
+def csr(block: Any) -> tuple[Any, Any, Any]:
     """Arrays of a CSR block in the few types that the kernels are compiled for."""
     data = block.data
     if data.dtype not in (np.float32, np.float64):
@@ -129,15 +141,36 @@ def _csr(block: Any) -> tuple[Any, Any, Any]:
     return data, block.indices, block.indptr.astype(np.int64)
 
 
-def _arrays(block: Any, how: Logs) -> tuple[Any, ...]:
-    return (*_csr(block), how.kind == "counts", UNIT, how.genes, bool(how.genes.all()))
+def arrays(block: Any, how: Logs) -> tuple[Any, ...]:
+    """What every kernel takes of a block."""
+    return (*csr(block), how.kind == "counts", UNIT, how.genes, bool(how.genes.all()))
 
 
-def _check(state: int) -> None:
-    if state == 1:
+def attempt(block: Any, run: Callable[[Any], tuple[int, Any]]) -> Any:
+    """Result of a kernel on a block, or on its canonical form where its places are not in order.
+
+    Raises
+    ------
+    Unreadable, NotCounts
+        The kernel has met such a value.
+    """
+    state, result = run(block)
+    if state == NOT_SORTED:
+        state, result = run(as_canonical(block))
+    if state == UNREADABLE:
         raise _matrix.Unreadable("some cells hold NaN, infinite or negative values")
-    if state == 2:
+    if state == NOT_COUNTS:
         raise NotCounts
+    return result
+
+
+def as_canonical(block: Any) -> Any:
+    """A CSR block with sorted places, each stored once."""
+    if block.has_canonical_format:
+        return block
+    block = block.copy()
+    block.sum_duplicates()
+    return block
 
 
 def _sums_of(logs: Any) -> Ints:

@@ -53,19 +53,25 @@ def _score_block(block: Any, how: Logs, arms: Sequence[Arm], *, compiled: bool) 
 
 
 def _compiled_ranks(block: Any, how: Logs, arms: Sequence[Arm]) -> tuple[Floats, Floats, Any]:
-    from scifn._cells.scores import compiled as kernels
+    from scifn._cells.scores import compiled_ranks as kernels
 
-    data, indices, indptr = linear._csr(block)
-    keys = data.view(np.int32 if data.dtype == np.float32 else np.int64)
     members = _members(arms, block.shape[1])
-    sums, seen = (np.zeros((block.shape[0], len(arms))) for _ in range(2))
-    empty = np.zeros(block.shape[0], dtype=bool)
-    state = kernels.rank_sums(
-        data, keys, indices, indptr, how.kind == "counts", how.genes, float(MAX_RANK),
-        members.indptr.astype(np.int64), members.indices.astype(np.int64), sums, seen, empty,
-    )  # fmt: skip
-    linear._check(state)
-    return sums, seen, empty
+    special = (np.diff(members.indptr) > 0).astype(np.uint8)
+    tables = (special, members.indptr.astype(np.int64), members.indices.astype(np.int64))
+
+    def run(one: Any) -> tuple[int, tuple[Floats, Floats, Any]]:
+        sums, seen = (np.zeros((one.shape[0], len(arms))) for _ in range(2))
+        empty = np.zeros(one.shape[0], dtype=bool)
+        data, indices, indptr, counts, _, genes, every = linear.arrays(one, how)
+        keys = data.view(np.int32 if data.dtype == np.float32 else np.int64)
+        state = kernels.rank_sums(
+            data, keys, indices, indptr, counts, genes, every, float(MAX_RANK), *tables,
+            sums, seen, empty,
+        )  # fmt: skip
+        return state, (sums, seen, empty)
+
+    found: tuple[Floats, Floats, Any] = linear.attempt(block, run)
+    return found
 
 
 def _ranks(block: Any, how: Logs, arms: Sequence[Arm]) -> tuple[Floats, Floats, Any]:

@@ -193,8 +193,8 @@ def reliability(sheet: Sheet) -> None:
     sheet.start(
         "reliability: confidence against the share that is right",
         "cohort: the confidence of the cell type, against the truth",
-        "kang: the posterior of the called lineage, against the lineage of the label (it holds no",
-        "doublets, so cells called Doublet are left out)",
+        "kang: the confidence of cells that are called neither Doublet nor a B subtype (labels tell",
+        "neither), against the lineage of the label",
         "csle, onek1k: the confidence of cells called a B subtype, against the label",
     )
     for name, source in {"cohort": "", "kang": KANG, "csle": CSLE, "onek1k": ONEK1K}.items():
@@ -216,24 +216,14 @@ def _judged(one: Called, source: str) -> tuple[np.ndarray, np.ndarray]:
     if not source:
         right = _agrees_with_truth(one)
     elif source == KANG:
-        keep &= one.types != k.DOUBLET
-        confidence, lineage = _of_lineage(one), one.result.lineage.astype(str)
+        keep &= ~np.isin(one.types, [k.DOUBLET, *B_SUBTYPES])
+        lineage = one.result.lineage.astype(str)
         right = lineage == [lineage_of(label) or "Other" for label in one.adata.obs["cell_type"]]
     else:
         keep &= np.isin(one.types, B_SUBTYPES)
         pairs = zip(one.types, one.adata.obs["cell_type"], strict=True)
         right = np.array([call in RIGHT[source][label] for call, label in pairs])
     return confidence[keep], right[keep]
-
-
-def _of_lineage(one: Called) -> np.ndarray:
-    """Posterior of the called lineage, without doublets."""
-    out = np.zeros(one.types.size)
-    for lineage in set(one.result.lineage):
-        mine = one.result.lineage == lineage
-        names = [n for n in k.CELL_TYPES if k.LINEAGE_OF[n] == lineage and n != k.DOUBLET]
-        out[mine] = one.share(names)[mine]
-    return out
 
 
 def _agrees_with_truth(one: Called) -> np.ndarray:

@@ -18,7 +18,7 @@ import scifn
 from scifn._errors import DesignError
 from scifn.cli import app, main
 
-COMMANDS = {"run", "check", "demo", "genes", "cite"}
+COMMANDS = {"run", "check", "demo", "genes", "power", "cite"}
 ARGS = ("--donor", "donor", "--condition", "condition", "--reference", "control")
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 STATUS = "steps"
+#: What uns may hold without a step having run: the user's own scores, and what they were read from.
+_NOT_OF_STEPS = (k.SCORE, k.COVERAGE, k.INPUT, k.VERSION)
 
 
 def run(
@@ -181,9 +183,9 @@ def _genes(species: str) -> list[str]:
 
 
 def _guard(adata: AnnData, overwrite: bool) -> None:
-    ours = [name for name in adata.obs if str(name).startswith(k.PREFIX)]
-    arrays = [name for name in adata.obsm if str(name).startswith(k.PREFIX)]
-    tables = [*adata.uns.get(k.UNS, {})][:3]
+    ours = [name for name in adata.obs if name in k.owned()]
+    arrays = [name for name in adata.obsm if name in k.owned()]
+    tables = [name for name in adata.uns.get(k.UNS, {}) if name not in _NOT_OF_STEPS][:3]
     _slots.guard(adata, obs=ours, obsm=arrays, tables=tables, overwrite=overwrite)
 
 
@@ -191,10 +193,10 @@ def _scratch(adata: AnnData) -> AnnData:
     """The cells of ``adata`` without a matrix: steps write here until all have succeeded."""
     import anndata as ad
 
-    theirs = [name for name in adata.obs if not str(name).startswith(k.PREFIX)]
+    theirs = [name for name in adata.obs if name not in k.owned()]
     scratch = ad.AnnData(obs=adata.obs[theirs].copy())
     for name in adata.obsm:
-        if not str(name).startswith(k.PREFIX):
+        if name not in k.owned():
             scratch.obsm[name] = adata.obsm[name]
     return scratch
 
@@ -232,15 +234,16 @@ def _strata(scratch: AnnData, reference: str, signature: str, min_controls: int)
 
 
 def _commit(adata: AnnData, scratch: AnnData, drop: str | None) -> None:
-    """Put everything into the user's object at once."""
-    for name in [name for name in adata.obs if str(name).startswith(k.PREFIX)]:
+    """Put everything into the user's object at once; the user's scores stay where they are."""
+    _slots.keep_scores(adata, scratch)
+    for name in [name for name in adata.obs if name in k.owned()]:
         del adata.obs[name]
-    for name in [name for name in adata.obsm if str(name).startswith(k.PREFIX)]:
+    for name in [name for name in adata.obsm if name in k.owned()]:
         del adata.obsm[name]
     for name in scratch.obs:
-        if str(name).startswith(k.PREFIX) and name != drop:
+        if name in k.owned() and name != drop:
             adata.obs[name] = scratch.obs[name].values
     for name in scratch.obsm:
-        if str(name).startswith(k.PREFIX):
+        if name in k.owned():
             adata.obsm[name] = scratch.obsm[name]
     adata.uns[k.UNS] = scratch.uns[k.UNS]

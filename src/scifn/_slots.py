@@ -103,6 +103,20 @@ def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:
     slot[k.COVERAGE] = new.sort_values("set", ignore_index=True)
 
 
+def keep_scores(adata: AnnData, fresh: AnnData) -> None:
+    """Take the record and coverage of :func:`scifn.tl.score` over into a fresh result."""
+    ours = adata.uns.get(k.UNS, {})
+    if k.SCORE not in ours:
+        return
+    store(fresh)[k.SCORE] = ours[k.SCORE]
+    names = {str(name) for name in ours[k.SCORE][k.SCORE_SETS]["set"]}
+    mine = {f"{name}{end}{arm}" for name in names for end in ("", " (score)") for arm in _ARMS}
+    rows = ours[k.COVERAGE][ours[k.COVERAGE]["set"].astype(str).isin(sorted(mine))]
+    new = set(store(fresh)[k.COVERAGE]["set"]) if k.COVERAGE in store(fresh) else set()
+    add_coverage(fresh, rows[~rows["set"].isin(new)].to_dict("records"))
+
+
+_ARMS = ("", ":up", ":down")
 #: What was computed from the output of a step, directly or not.
 _AFTER = {
     "annotate": (k.DONORS, k.PSEUDOBULK, k.BOUNDS, k.IMBALANCE, k.STRATA_TABLE),

@@ -211,6 +211,48 @@ def genes(
 
 
 @app.command()
+def power(
+    n_pdc: Annotated[
+        list[int], typer.Option("--n-pdc", help="pDC of one donor; repeat for several.")
+    ],
+    producer_fraction: Annotated[
+        list[float],
+        typer.Option("--producer-fraction", help="Share of pDC that make it, 0 to 1; repeat."),
+    ],
+    detection: Annotated[
+        list[str],
+        typer.Option(
+            "--detection",
+            help="Share of producers that show a UMI, 0 to 1; or copies=20,capture=0.07; repeat.",
+        ),
+    ],
+    n_donors: Annotated[
+        list[int] | None, typer.Option("--n-donors", help="Donors; repeat.", show_default="1")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Say what a number of pDC and donors can detect of IFN-alpha producers."""
+    import pandas as pd
+
+    from scifn import get
+
+    table = pd.concat(
+        [
+            get.power(
+                n_pdc=n_pdc,
+                producer_fraction=producer_fraction,
+                detection=o.detection(word),
+                n_donors=n_donors or 1,
+            )
+            for word in detection
+        ],
+        ignore_index=True,
+    )
+    _print_table(table.drop(columns="statement").map(lambda value: f"{value:.4g}"))
+    _print("\n".join(dict.fromkeys(table["statement"])))
+
+
+@app.command()
 def cite() -> None:
     """Print how to cite scifn."""
     from scifn import __version__

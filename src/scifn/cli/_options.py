@@ -138,6 +138,21 @@ def keywords(given: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def detection(word: str) -> float | dict[str, float]:
+    """A share, or what it follows from.
+
+    >>> detection("0.5"), detection("copies=20,capture=0.07")
+    (0.5, {'copies': 20.0, 'capture': 0.07})
+    """
+    try:
+        if "=" not in word:
+            return float(word)
+        return {name.strip(): float(x) for name, x in (one.split("=") for one in word.split(","))}
+    except ValueError:
+        msg = f"--detection {word!r}: a number was needed, or copies=NUMBER,capture=NUMBER."
+        raise ArgumentError(msg) from None
+
+
 def _mapping(words: Sequence[str]) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for word in words:

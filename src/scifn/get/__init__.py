@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scifn.get._markers import markers, pdc_evidence
+from scifn.get._power import power
 from scifn.get._tables import bounds, cells, coverage, donors, imbalance, pseudobulk, strata
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "imbalance",
     "markers",
     "pdc_evidence",
+    "power",
     "pseudobulk",
     "strata",
 ]

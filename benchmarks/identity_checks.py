@@ -193,7 +193,7 @@ def reliability(sheet: Sheet) -> None:
     sheet.start(
         "reliability: confidence against the share that is right",
         "cohort: the confidence of the cell type, against the truth",
-        "kang: the confidence of cells called neither Doublet nor a B subtype, which no label tells,",
+        "kang: the confidence of cells called neither Doublet nor a B subtype (no label tells),",
         "against the lineage of the label",
         "csle, onek1k: the confidence of cells called a B subtype, against the label",
         "Tempering was fitted on zheng and csle; cohort, kang and onek1k test it.",

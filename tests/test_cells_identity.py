@@ -11,7 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    roc_auc_score,
+)
 
 import scifn
 from scifn import _keys as k
@@ -30,6 +35,9 @@ GENES = [*PANEL, *RESPONSE, *(f"FILLER{i}" for i in range(5000))]
 AT = {gene: i for i, gene in enumerate(GENES)}
 #: Genes that pDC share with AS-DC, silenced where one gene alone is to speak.
 QUIET = dict.fromkeys(genesets.load("asdc_veto"), 0)
+
+
+SUPPORT = genesets.load("pdc_identity_support")
 
 
 def cell(name, depth=DEPTH, /, **edits):
@@ -72,7 +80,8 @@ def test_no_gene_of_the_table_moves_with_interferon():
         for gene in genesets.load(name)
     }  # fmt: skip
     assert len(moving) > 250
-    assert not moving & set(TABLE.genes)
+    # in the Hallmark sets, yet no response of B cells (see benchmarks/make_identity.py)
+    assert moving & set(TABLE.genes) == {"IL4R"}
     assert "CD38" not in TABLE.genes
     assert not {"IRF7", "BST2", "TNFSF10", "LY6E", "IFITM3"} & set(TABLE.genes)
 
@@ -131,7 +140,7 @@ def test_a_typical_cell_of_each_type_is_called_so(name):
 
 
 def test_asdc_needs_axl_or_siglec6_and_two_others():
-    plain = cell("pDC", **QUIET)
+    plain = cell("pDC", **{**QUIET, "AXL": 1})
     axl = cell("pDC", **{**QUIET, "AXL": 2})
     one = cell("pDC", **{**QUIET, "SIGLEC6": 2, "PPP1R14A": 3})
     two = cell("pDC", **{**QUIET, "AXL": 2, "PPP1R14A": 3, "DAB2": 2})
@@ -143,11 +152,43 @@ def test_asdc_needs_axl_or_siglec6_and_two_others():
     assert calls(*cells) == kinds
 
 
-def test_no_core_gene_no_pdc():
-    core = dict.fromkeys(genesets.load("pdc_identity_core"), 0)
-    called = annotated(cell("pDC", **QUIET, **core)).obs.iloc[0]
-    assert called[k.PDC_CALL] == "pDC_ambiguous"
-    assert called[k.CELL_TYPE] == "DC unresolved"
+def test_a_pdc_shows_two_genes_of_its_own_or_four_that_it_has_in_common_with_few():
+    none = dict.fromkeys([*genesets.load("pdc_identity_core"), *SUPPORT], 0)
+    three = dict.fromkeys(SUPPORT[:3], 2)
+    cells = (
+        cell("pDC", **QUIET, **none),
+        cell("pDC", **{**QUIET, **none, **three}),
+        cell("pDC", **{**QUIET, **none, **three, SUPPORT[3]: 1}),
+        cell("pDC", **{**QUIET, **none, "LILRA4": 3}),
+        cell("pDC", **{**QUIET, **none, "LILRA4": 3, SUPPORT[0]: 1, SUPPORT[1]: 1}),
+        cell("pDC", **{**QUIET, **none, "LILRA4": 3, "CLEC4C": 1}),
+    )
+    found = annotated(*cells).obs
+    want = ["pDC_ambiguous", "pDC_ambiguous", "pDC", "pDC_ambiguous", "pDC", "pDC"]
+    assert found[k.PDC_CALL].tolist() == want
+    assert found[k.CELL_TYPE].tolist() == [
+        "pDC" if call == "pDC" else "DC unresolved" for call in want
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("HSPC", model.OWN["HSPC"]),
+        ("Basophil/Mast", model.OWN["Basophil/Mast"]),
+        ("Platelet", model.OWN["Platelet"]),
+        ("Erythrocyte", model.OWN["Erythrocyte"]),
+        ("Plasma", model.OWN["Plasma"]),
+    ],
+)
+def test_a_rare_type_shows_two_genes_of_its_own(name, own):
+    """However much the rest of a cell resembles one, and however deep it is."""
+    silent = dict.fromkeys([gene for gene in own if gene in AT], 0)
+    first = next(gene for gene in own if gene in AT)
+    found = calls(cell(name, 20_000), cell(name, 20_000, **{**silent, first: 9}))
+    kinds = {name, "Plasmablast"} if name == "Plasma" else {name}
+    assert found[0] in kinds
+    assert found[1] not in kinds
 
 
 @pytest.mark.parametrize(
@@ -251,9 +292,11 @@ def test_breg_score_is_the_likelihood_ratio():
     mean = 0.95 * TABLE.rates + 0.05 * TABLE.blood()[:, None] + 1e-6
     depth = np.exp(np.rint(np.log(DEPTH) / LOG_STEP) * LOG_STEP)
     at = [TABLE.names.index(name) for name in ("B transitional", "B naive", "B memory")]
+    size = identity.SIZE_WITHIN
     for one, have in zip(cells, score, strict=True):
         umi = one[[AT[gene] for gene in TABLE.genes]]
-        own = [stats.nbinom.logpmf(umi, 1, 1 / (1 + depth * mean[:, i])).sum() for i in at]
+        means = [depth * mean[:, i] for i in at]
+        own = [stats.nbinom.logpmf(umi, size, size / (size + mean)).sum() for mean in means]
         np.testing.assert_allclose(have, own[0] - max(own[1:]), rtol=1e-4)
     assert score[0] > 0 > score[1] > score[2]
 
@@ -318,7 +361,7 @@ def without(cells, dropped):
 
 def test_pdc_are_not_called_below_coverage():
     cells, kept = without(
-        [cell("pDC"), cell("T CD4"), cell("cDC")], genesets.load("pdc_identity_core")[:8]
+        [cell("pDC"), cell("T CD4"), cell("cDC")], genesets.load("pdc_identity_core")[:9]
     )
     adata = annotated(*cells, genes=kept)
     assert adata.obs[k.PDC_CALL].tolist() == ["NA"] * 3
@@ -327,7 +370,7 @@ def test_pdc_are_not_called_below_coverage():
     assert "pDC" in adata.uns["scifn"]["annotate"]["notes"]
     table = scifn.get.coverage(adata).set_index("set")
     assert table.at["pdc_identity_core", "status"] == "insufficient"
-    assert table.at["pdc_identity_core", "n_found"] == 3
+    assert table.at["pdc_identity_core", "n_found"] == 2
 
 
 def test_without_cd24_there_is_a_note_or_no_grade():
@@ -353,6 +396,15 @@ def test_b_cells_are_unresolved_where_their_subsets_cannot_be_told():
     adata = annotated(*cells, genes=kept)
     assert adata.obs[k.CELL_TYPE].tolist() == ["B unresolved"] * 2
     assert "B unresolved" in adata.uns["scifn"]["annotate"]["notes"]
+
+
+def test_a_small_subset_that_cannot_be_told_goes_with_the_larger_one_and_a_note_says_so():
+    dropped = [gene for gene in genesets.load("b_transitional") if gene not in {"IGHM", "IGHD"}]
+    cells, kept = without([cell("B transitional"), cell("B naive"), cell("B memory")], dropped)
+    adata = annotated(*cells, genes=kept)
+    assert adata.obs[k.CELL_TYPE].tolist() == ["B naive", "B naive", "B memory"]
+    assert "B naive hold B transitional" in adata.uns["scifn"]["annotate"]["notes"]
+    assert adata.obs[k.BREG_KIND].tolist() == ["NA", "NA", "NA"]
 
 
 # --- what the user brings ----------------------------------------------------------
@@ -560,7 +612,7 @@ def test_kang_pdc(kang):
     truth = label == "pDC"
     called = (adata.obs[k.PDC_CALL] == "pDC").to_numpy()
     assert truth.sum() == 15
-    assert (called & truth).sum() >= 10
+    assert (called & truth).sum() >= 12
     assert (called & ~truth).sum() <= 1
     score = adata.obs[k.PDC_SCORE].astype(float).fillna(-1e3)
     assert average_precision_score(truth, score) >= 0.90
@@ -588,13 +640,60 @@ def test_kang_calls_agree_with_each_other(kang):
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_zheng_refuses_pdc_and_finds_b_cells(shared_data):
+def test_zheng_holds_no_pdc_and_its_genes_find_those_of_kang(shared_data, kang):
+    """Three of the twelve core genes are among its features, and that is enough."""
     adata, label = real(shared_data, "zheng_sorted_refs_mudan")
-    assert (adata.obs[k.PDC_CALL] == "NA").all()
-    assert not (adata.obs[k.CELL_TYPE] == "pDC").any()
+    assert (adata.obs[k.PDC_CALL] == "not_pDC").mean() > 0.99
+    assert not (adata.obs[k.PDC_CALL] == "pDC").any()
     lineage = adata.obs[k.LINEAGE].astype(str).to_numpy()
     assert (lineage[label == "bcells"] == "B").mean() >= 0.97
     assert (lineage[label == "nk"] == "T/NK").mean() >= 0.97
+    cut = kang[0][:, kang[0].var_names.isin(adata.var_names)].copy()
+    tl.annotate(cut, overwrite=True)
+    called, truth = (cut.obs[k.PDC_CALL] == "pDC").to_numpy(), kang[1] == "pDC"
+    assert (called & truth).sum() >= 8
+    assert (called & ~truth).sum() <= 1
+
+
+def test_onek1k_naive_and_memory_of_817_genes(shared_data):
+    adata, label = real(shared_data, "onek1k_bcells_817g")
+    assert (adata.obs[k.PDC_CALL] == "NA").all()
+    posterior = adata.obsm[k.TYPE_POSTERIOR]
+    memory = posterior["B memory"] + posterior["B atypical"]
+    score = memory / (memory + posterior["B naive"] + posterior["B transitional"])
+    assert roc_auc_score(label == "bmem", score.fillna(0.5)) >= 0.89
+    called = adata.obs[k.CELL_TYPE].astype(str)
+    side = called.map(
+        {"B naive": 0.0, "B transitional": 0.0, "B memory": 1.0, "B atypical": 1.0}
+    ).to_numpy()
+    told = ~np.isnan(side)
+    assert told.mean() >= 0.93
+    assert balanced_accuracy_score(label[told] == "bmem", side[told]) >= 0.83
+
+
+def test_confidence_is_how_often_a_call_is_right(shared_data, kang):
+    """Cells whose confidence fitted nothing: lineages of kang, naive and memory of onek1k."""
+    adata, label = kang
+    lineage = {"CD14 Mono": "Mono", "CD16 Mono": "Mono", "DC": "DC", "pDC": "DC"}
+    lineage |= dict.fromkeys(("CD4 Memory T", "CD4 Naive T", "CD8 T", "NK", "T activated"), "T/NK")
+    truth = pd.Series(label).map(lineage).to_numpy()
+    called = adata.obs[k.LINEAGE].astype(str).to_numpy()
+    kept = np.isin(called, ["Mono", "DC", "T/NK"]) & pd.notna(truth)
+    assert calibration_error(adata.obs[k.CONFIDENCE].to_numpy()[kept], (called == truth)[kept]) < (
+        0.04
+    )
+    adata, label = real(shared_data, "onek1k_bcells_817g")
+    called = adata.obs[k.CELL_TYPE].astype(str).to_numpy()
+    kept = np.isin(called, ["B naive", "B memory"])
+    right = (called == "B memory") == (label == "bmem")
+    assert calibration_error(adata.obs[k.CONFIDENCE].to_numpy()[kept], right[kept]) < 0.07
+
+
+def calibration_error(confidence, right):
+    """Mean distance of confidence and share right over tenths of confidence."""
+    cells = pd.DataFrame({"bin": (confidence * 10).astype(int), "c": confidence, "r": right})
+    means = cells.groupby("bin")[["c", "r"]].mean()
+    return np.average((means["c"] - means["r"]).abs(), weights=cells.groupby("bin").size())
 
 
 def test_csle_b_subsets(shared_data):

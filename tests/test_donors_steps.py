@@ -103,12 +103,11 @@ def test_a_failure_leaves_adata_as_it_was(adata):
     assert "imbalance" not in adata.uns["scifn"]
 
 
-def test_calls_and_coverage_decide_what_is_measurable(adata):
+def test_calls_and_the_record_decide_what_is_measurable(adata):
     adata.obs[k.CELL_TYPE] = adata.obs["label"].replace({"Mono": "Monocyte"}).astype("category")
     adata.obs[k.PDC_CALL] = "NA"
-    rows = [("b_abc_dn2", "", 13, 0, "", "absent"), ("plasma", "", 13, 2, "", "insufficient")]
-    coverage = pd.DataFrame(rows, columns=list(k.COVERAGE_COLUMNS))
-    adata.uns["scifn"] = {"coverage": coverage}
+    told = [name for name in (*k.CELL_TYPES, "B") if name not in {k.B_ATYPICAL, k.PLASMA}]
+    adata.uns["scifn"] = {"annotate": {"measurable": told}}
     donors(adata, donor="donor", condition="disease")
     table = adata.uns["scifn"]["donors"]
     for name in ("n_pdc", "n_asdc", "n_b_atypical", "n_plasma", "n_breg_like", "logit_pdc"):

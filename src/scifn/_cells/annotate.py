@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import identity
+from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.profiles import Components, components
+from scifn._cells.separable import DEPTH, confusion
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
 Floats = NDArray[np.float64]
 
-#: Gene sets whose coverage decides whether a type can be told at all (half of the genes).
+#: Gene sets of the types; three genes of a set must be there for its type to be told.
 SET_OF: Final = {
     k.PDC: "pdc_identity_core",
     k.ASDC: "asdc_veto",
@@ -36,7 +38,6 @@ SET_OF: Final = {
     k.ERYTHROCYTE: "mark_erythrocyte",
 }
 PAN_B: Final = "b_pan"
-B_SUBSETS: Final = (k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL)
 #: Sets this step counts genes of.
 SETS: Final = (*dict.fromkeys(SET_OF.values()), PAN_B, "pdc_identity_support", "breg_b10")
 #: One of the first and two of the rest make a pDC-like cell an AS-DC.
@@ -55,11 +56,40 @@ SHOWN: Final = {
     ),
     k.PLASMA: ("MZB1", "DERL3", "TNFRSF17", "XBP1", "FKBP11", "SDC1", "POU2AF1"),
 }  # fmt: skip
+#: Types that are rare, and genes of which a cell must show two to be one (of which one, where a
+#: panel holds a single one): out of so many cells of common types some would resemble them.
+OWN: Final = {
+    # SPINK2 is left out: naive B cells and innate lymphoid cells show it too
+    k.HSPC: ("CD34", "PRSS57", "SMIM24", "AVP", "CRHBP", "GATA2", "CYTL1", "EGFL7"),
+    k.BASO_MAST: ("CLC", "HDC", "MS4A2", "MS4A3", "GATA2", "CPA3", "TPSAB1"),
+    k.PLASMABLAST: ("JCHAIN", *SHOWN[k.PLASMA]),
+    k.PLASMA: ("JCHAIN", *SHOWN[k.PLASMA]),
+    k.PLATELET: ("PPBP", "PF4", "GP9", "GNG11", "TUBB1", "ITGA2B", "CLU", "SDPR", "CAVIN2"),
+    k.ERYTHROCYTE: ("HBB", "HBA1", "HBA2", "HBD", "ALAS2", "AHSP", "CA1"),
+}
+#: Small subsets, and what they are called with where a panel tells that one and not them.
+WITHIN: Final = {k.B_TRANSITIONAL: k.B_NAIVE, k.B_ATYPICAL: k.B_MEMORY}
+#: Types between which rules on single genes decide, not the posterior.
+BY_RULE: Final = ((k.PDC, k.ASDC), (k.PLASMABLAST, k.PLASMA))
+#: What a call stands for where confidence is judged: either side of a rule, and naive B cells with
+#: the transitional ones that they come from.
+COUNTED_AS: Final = {
+    **{name: pair for pair in BY_RULE for name in pair},
+    k.B_NAIVE: (k.B_NAIVE, k.B_TRANSITIONAL),
+}
 #: Cell cycle, and what plasmablasts keep of B cells.
 CYCLING: Final = ("MKI67", "STMN1", "TYMS", "TOP2A")
 EARLY: Final = ("CD19", "MS4A1")
 #: Genes other than CD24 that a panel must hold to grade transitional B cells without it.
 MIN_TRANSITIONAL: Final = 5
+#: Genes of a type's set that must be there for it to be called.
+MIN_GENES: Final = 3
+#: Largest bound of wrong claims on a type by any other, over the type's own size: for types of
+#: different lineages, for naive against memory B cells, and for atypical against memory ones
+#: (a small subset next to a larger one: the bound is about four times what happens).
+MAX_CLAIMED: Final = 0.1
+MAX_CLAIMED_B: Final = 0.3
+MAX_CLAIMED_ATYPICAL: Final = 1.0
 #: Moves with interferon, so it never weighs in (it is no row of the identity table either).
 CD38: Final = "CD38"
 
@@ -85,7 +115,8 @@ class Annotation:
 
 def panel_genes(species: str = "human") -> list[str]:
     """Every gene that the step reads."""
-    markers = {gene for genes in (*SHOWN.values(), CYCLING, EARLY) for gene in genes}
+    lists = (*SHOWN.values(), *OWN.values(), CYCLING, EARLY)
+    markers = {gene for genes in lists for gene in genes}
     genes = set(_model(species).genes) | {"IL10" if species == "human" else "Il10"}
     genes |= markers if species == "human" else {_ids.ortholog(gene) or gene for gene in markers}
     for name in SETS:
@@ -110,23 +141,67 @@ def _model(species: str, table: Components | None = None) -> Components:
     )
 
 
-def measurable_types(view: PanelView) -> tuple[frozenset[str], bool, list[dict[str, Any]]]:
-    """Types that the panel can tell, whether it can tell B cells at all, and the coverage."""
+def measurable_types(
+    view: PanelView, model: Components
+) -> tuple[frozenset[str], bool, list[dict[str, Any]]]:
+    """Types that the panel can tell, whether it can tell B cells at all, and the coverage.
+
+    ``model`` holds the components on the genes that were found. A type is told where few cells
+    of any other could be taken for it (:mod:`scifn._cells.separable`) and three of its genes
+    are there. Its set may lack half of its genes all the same: what counts is whether the rest,
+    and all other identity genes, suffice.
+    """
     sets = {name: _sets.for_species(name, view.species) for name in SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
+    found = {row["set"]: row["n_found"] for row in rows}
+    claimed = _claimed(model)
+    types = {
+        kind
+        for kind, name in SET_OF.items()
+        if found.get(name, 0) >= MIN_GENES and claimed[kind] <= MAX_CLAIMED
+    }
+    types -= {kind for kind, genes in OWN.items() if len(_symbols(view, genes)) < 2}
+    b_cells = found.get(PAN_B, 0) >= MIN_GENES and bool(types & set(identity.B_SUBSETS))
     status = {row["set"]: row["status"] for row in rows}
-    enough = {name for name, found in status.items() if found in {"ok", "partial"}}
-    types = {kind for kind, name in SET_OF.items() if name in enough}
-    if PAN_B not in enough:
-        types -= set(B_SUBSETS)
-    if k.B_TRANSITIONAL in types and not _can_grade(view):
-        types.discard(k.B_TRANSITIONAL)
-    if not {k.B_NAIVE, k.B_MEMORY} <= types:
-        types -= set(B_SUBSETS)
+    graded = status.get(SET_OF[k.B_TRANSITIONAL]) in {"ok", "partial"} and _can_grade(view)
+    types -= _untold_b(model, graded=graded) if b_cells else set(identity.B_SUBSETS)
+    if not _symbols(view, ASDC_FIRST):
+        types.discard(k.ASDC)
     if k.PDC not in types:
         # what cannot be told from pDC is neither an AS-DC nor a cDC
         types -= {k.ASDC, k.CDC}
-    return frozenset(types), PAN_B in enough, rows
+    return frozenset(types), b_cells, rows
+
+
+def _claimed(model: Components) -> dict[str, float]:
+    """For each type the bound of what the worst other type adds to it, over its own size.
+
+    Subsets of B cells do not count against each other (:func:`_untold_b`), nor do types between
+    which rules decide.
+    """
+    means = DEPTH * identity.expected(model)
+    bound = confusion(model, means, identity.SIZE)
+    merged = [set(identity.B_SUBSETS), *map(set, BY_RULE)]
+    out: dict[str, float] = {}
+    for i, kind in enumerate(model.types):
+        rivals = [
+            bound[i, j]
+            for j, other in enumerate(model.types)
+            if other != kind and not any({kind, other} <= pair for pair in merged)
+        ]
+        out[kind] = max([out.get(kind, 0.0), *rivals])
+    return out
+
+
+def _untold_b(model: Components, *, graded: bool) -> set[str]:
+    """Subsets of B cells that cannot be told from each other."""
+    at = {kind: model.types.index(kind) for kind in identity.B_SUBSETS}
+    bound = confusion(model, DEPTH * identity.expected(model), identity.SIZE_WITHIN)
+    naive, memory, atypical = (at[name] for name in (k.B_NAIVE, k.B_MEMORY, k.B_ATYPICAL))
+    if max(bound[naive, memory], bound[memory, naive]) > MAX_CLAIMED_B:
+        return set(identity.B_SUBSETS)
+    untold = set() if graded else {k.B_TRANSITIONAL}
+    return untold | ({k.B_ATYPICAL} if bound[atypical, memory] > MAX_CLAIMED_ATYPICAL else set())
 
 
 def reported(types: frozenset[str], *, b_cells: bool, dendritic: bool) -> dict[str, str]:
@@ -144,6 +219,8 @@ def reported(types: frozenset[str], *, b_cells: bool, dendritic: bool) -> dict[s
         lineage = k.LINEAGE_OF[name]
         if name in types:
             out[name] = name
+        elif name in WITHIN and WITHIN[name] in types:
+            out[name] = WITHIN[name]
         elif lineage == "B" and b_cells:
             out[name] = k.B_UNRESOLVED
         elif lineage == "DC" and dendritic:
@@ -184,13 +261,14 @@ def annotate(
         Identity table in human symbols; None takes the shipped one. Tests of accuracy pass
         tables that were made without the data they test on.
     """
-    types, b_cells, coverage = measurable_types(view)
+    full = _model(view.species, table)
+    genes = view.found(full.genes)
+    found = full.of_genes(genes)
+    types, b_cells, coverage = measurable_types(view, found.singlets())
     n = view.n_cells
     if not types and not b_cells:
         return _nothing(view, coverage)
-    full = _model(view.species, table)
-    genes = view.found(full.genes)
-    model = full.of_genes(genes).told(types)
+    model = found.told(types)
     if not view.is_counts:
         # a doublet is told by how much of two cells is there, which needs counts
         model = model.singlets()
@@ -203,6 +281,7 @@ def annotate(
         model,
         whole=whole,
         shown=_shown(view),
+        own=_own(view),
         allowed=bounds,
         report=reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types),
     )
@@ -210,7 +289,7 @@ def annotate(
         evidence = identity.Evidence(
             **{**vars(evidence), "posterior": identity.consensus(evidence, clusters)}
         )
-    called, confidence = identity.labels(evidence)
+    called, _ = identity.labels(evidence)
     called = identity.secreting(
         called,
         cycling=_count(view, _symbols(view, CYCLING)),
@@ -224,13 +303,13 @@ def annotate(
         evidence,
         core=_detected(view, "pdc_identity_core"),
         support=_detected(view, "pdc_identity_support"),
-        axl_siglec6=_count(view, _symbols(view, ASDC_FIRST)),
+        axl_siglec6=view.sum(_symbols(view, ASDC_FIRST)),
         asdc_other=_count(view, _symbols(view, ASDC_OTHER)),
         measurable=k.PDC in types,
     )
     if doublet is not None:
         calls[doublet & np.isin(calls.astype(str), ["pDC", "pDC_ambiguous"])] = "pDC_doublet"
-    confidence = _of_label(called, confidence, evidence)
+    confidence = _confidence(called, evidence)
     confidence[view.total <= 0] = np.nan
     lineage = np.array([k.LINEAGE_OF[name] for name in called], dtype=object)
     kind, grade, source = _breg(view, called, lineage, evidence, k.B_TRANSITIONAL in types)
@@ -254,6 +333,16 @@ def annotate(
 def _shown(view: PanelView) -> dict[str, NDArray[np.bool_]]:
     """Cells that show two genes of each half of a doublet."""
     return {name: _count(view, _symbols(view, genes)) >= 2 for name, genes in SHOWN.items()}
+
+
+def _own(view: PanelView) -> dict[str, NDArray[np.bool_]]:
+    """Cells that show genes of their own of each rare type, where the panel holds any."""
+    out = {}
+    for name, genes in OWN.items():
+        found = _symbols(view, genes)
+        if found:
+            out[name] = _count(view, found) >= min(2, len(found))
+    return out
 
 
 def _symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
@@ -282,23 +371,28 @@ def _detected(view: PanelView, name: str) -> NDArray[np.int64]:
     return _count(view, view.found(_sets.for_species(name, view.species)))
 
 
-def _of_label(
-    called: NDArray[np.object_], confidence: NDArray[np.float32], evidence: identity.Evidence
-) -> NDArray[np.float32]:
-    """Confidence of the final label: its own posterior, or that of its lineage."""
-    out = confidence.copy()
+def _confidence(called: NDArray[np.object_], evidence: identity.Evidence) -> NDArray[np.float32]:
+    """How often a label like this is right: of its lineage, times of the type within it."""
     names, lineages = identity.by_lineage(evidence)
+    of_lineage = tempered(lineages, *LINEAGE)
+    out = np.zeros(called.size)
     for name in set(called):
-        mine = called == name
-        if name in {k.PDC, k.ASDC}:
-            # which of the two is decided by rules on the AS-DC genes
-            both = [i for i, kind in enumerate(evidence.types) if kind in {k.PDC, k.ASDC}]
-            out[mine] = evidence.posterior[np.ix_(mine, np.array(both))].sum(axis=1)
-        elif name in evidence.types and name not in {k.B_UNRESOLVED, k.DC_UNRESOLVED}:
-            out[mine] = evidence.posterior[mine, evidence.types.index(name)]
-        elif name != k.UNASSIGNED and k.LINEAGE_OF[name] in names:
-            out[mine] = lineages[mine, names.index(k.LINEAGE_OF[name])]
-    return out
+        mine = np.flatnonzero(called == name)
+        group = identity.group_of(name)
+        if group not in names:
+            out[mine] = of_lineage[mine].max(axis=1)
+            continue
+        out[mine] = of_lineage[mine, names.index(group)]
+        types = [kind for kind in evidence.types if identity.group_of(kind) == group]
+        own = COUNTED_AS.get(name, (name,))
+        if len(types) > 1 and any(kind in types for kind in own):
+            columns = [evidence.types.index(kind) for kind in types]
+            within = evidence.posterior[mine][:, columns]
+            sums = within.sum(axis=1, keepdims=True)
+            within = np.divide(within, sums, out=np.zeros_like(within), where=sums > 0)
+            of_type = tempered(within, *TYPE)
+            out[mine] *= of_type[:, [kind in own for kind in types]].sum(axis=1)
+    return out.astype(np.float32)
 
 
 def _breg(
@@ -344,6 +438,11 @@ def _record(
         notes.append(f"cannot be told with these features: {', '.join(untold)}")
     if b_cells and k.B_NAIVE not in types:
         notes.append("B cells are called, naive and memory are not told apart (B unresolved)")
+    held = [
+        f"{big} hold {small}" for small, big in WITHIN.items() if small in untold and big in types
+    ]
+    if held:
+        notes.append(f"not told apart with these features: {', '.join(held)}")
     if k.B_TRANSITIONAL not in types:
         notes.append("Breg-like transitional B cells are not measurable")
     elif not view.found(("CD24", "Cd24a")):
@@ -361,8 +460,8 @@ def _record(
         "ambient": identity.AMBIENT,
         "size": identity.SIZE,
         "whole_transcriptome": whole,
-        "measurable": sorted(types),
-        "confidence": "posterior of the model, not calibrated on labelled data",
+        "measurable": sorted(types | ({"B"} if b_cells else set())),
+        "confidence": "share of such calls that is right, calibrated on labelled cells",
         "notes": "\n".join(notes),
     }
 

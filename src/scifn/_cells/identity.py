@@ -34,8 +34,15 @@ AMBIENT: Final = 0.05
 ERROR: Final = 1e-6
 #: Size of the negative binomial over donors, states and chemistries.
 SIZE: Final = 1.0
+#: The same between subsets of B cells: what is wrong with the expectation of a B cell in this
+#: chemistry or state is wrong for all of them, so that counts say more about which of them it is.
+SIZE_WITHIN: Final = 10.0
+B_SUBSETS: Final = (k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL)
 #: Below this posterior of its lineage a cell stays Unassigned.
 CLEAR: Final = 0.5
+#: Genes of a pDC that a pDC must show: one each of those that only pDC have, a half each of those
+#: that they have in common with few others.
+SHOWN: Final = 2.0
 #: Identity UMI below which nothing is called.
 MIN_UMI: Final = 10
 #: Matrices with fewer genes are panels: their totals say nothing about a cell's depth.
@@ -68,6 +75,7 @@ def type_posterior(
     *,
     whole: bool,
     shown: dict[str, Bools] | None = None,
+    own: dict[str, Bools] | None = None,
     allowed: Bools | None = None,
     report: Mapping[str, str] | None = None,
 ) -> Evidence:
@@ -89,17 +97,21 @@ def type_posterior(
         For each cell type that doublets are made of, the cells that show genes of it which no
         ambient RNA explains. A doublet must show both of its halves: a likelihood alone takes
         any cell in an unusual state for a mixture.
+    own
+        For rare cell types, the cells that show genes of their own; no other cell is one.
     allowed
         Cells x types (of the model, in its order) that the user's labels allow.
     report
         {type: what it is called}, for types that the panel cannot tell.
     """
     identity_umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
-    rates = (1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR
-    if whole:
-        likelihood = log_likelihood(values, total, rates, SIZE)
-    else:
-        likelihood = log_likelihood(values, identity_umi, rates / rates.sum(axis=0), SIZE)
+    rates = expected(model)
+    depth = total if whole else identity_umi
+    if not whole:
+        rates = rates / rates.sum(axis=0)
+    likelihood = log_likelihood(values, depth, rates, SIZE)
+    subsets = [i for i, name in enumerate(model.types) if name in B_SUBSETS]
+    within = log_likelihood(values, depth, rates[:, subsets], SIZE_WITHIN)
     called = [(report or {}).get(name, name) for name in model.types]
     types = tuple(dict.fromkeys(called))
     member = np.array([[name == column for column in types] for name in called], dtype=float)
@@ -107,18 +119,29 @@ def type_posterior(
     priors = np.broadcast_to(model.priors, likelihood.shape)
     if shown is not None:
         priors = priors * _confirmed(model, shown, likelihood.shape[0])
+    if own is not None:
+        always = np.ones(likelihood.shape[0], dtype=bool)
+        priors = priors * np.stack([own.get(name, always) for name in model.types], axis=1)
     if allowed is not None:
         order = list(dict.fromkeys(model.types))
         priors = priors * allowed[:, [order.index(name) for name in model.types]]
     per_component = posterior(likelihood, priors)
+    if subsets:
+        share = posterior(within, priors[:, subsets])
+        per_component[:, subsets] = per_component[:, subsets].sum(axis=1, keepdims=True) * share
     return Evidence(
         types=types,
         posterior=per_component @ member,
         log_odds_pdc=_against_rest(likelihood, model.types, k.PDC),
         pdc_half=_pdc_half(per_component, model),
-        breg_log_odds=_breg(likelihood, model),
+        breg_log_odds=_breg(within, [model.types[i] for i in subsets]),
         enough=identity_umi >= MIN_UMI,
     )
+
+
+def expected(model: Components) -> Floats:
+    """Expected share of each gene in a cell of each component, ambient RNA and errors in it."""
+    return np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
 
 
 def _confirmed(model: Components, shown: dict[str, Bools], n_cells: int) -> Floats:
@@ -151,11 +174,11 @@ def _pdc_half(per_component: Floats, model: Components) -> Bools:
     return np.asarray(has_pdc[best])
 
 
-def _breg(likelihood: Floats, model: Components) -> Floats:
+def _breg(likelihood: Floats, types: list[str]) -> Floats:
     wanted = (k.B_TRANSITIONAL, k.B_NAIVE, k.B_MEMORY)
-    if any(name not in model.types for name in wanted):
+    if any(name not in types for name in wanted):
         return np.full(likelihood.shape[0], np.nan)
-    transitional, naive, memory = (likelihood[:, model.types.index(name)] for name in wanted)
+    transitional, naive, memory = (likelihood[:, types.index(name)] for name in wanted)
     return np.asarray(transitional - np.maximum(naive, memory))
 
 
@@ -167,7 +190,7 @@ def by_lineage(evidence: Evidence) -> tuple[tuple[str, ...], Floats]:
 
 def _member(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
     """Lineages of the types, and types x lineages: one where the type is of the lineage."""
-    groups = [_group(name) for name in types]
+    groups = [group_of(name) for name in types]
     names = tuple(dict.fromkeys(groups))
     return names, np.array([[group == name for name in names] for group in groups], dtype=float)
 
@@ -193,7 +216,7 @@ def labels(evidence: Evidence) -> tuple[Labels, NDArray[np.float32]]:
         if lineage == k.DOUBLET:
             called[mine] = k.DOUBLET
             continue
-        columns = np.array([j for j, t in enumerate(evidence.types) if _group(t) == lineage])
+        columns = np.array([j for j, t in enumerate(evidence.types) if group_of(t) == lineage])
         within = evidence.posterior[np.ix_(mine, columns)]
         top = within.argmax(axis=1)
         share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)
@@ -204,7 +227,8 @@ def labels(evidence: Evidence) -> tuple[Labels, NDArray[np.float32]]:
     return called, confidence.astype(np.float32)
 
 
-def _group(name: str) -> str:
+def group_of(name: str) -> str:
+    """Lineage of a type; doublets are a group of their own."""
     return k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name]
 
 
@@ -265,7 +289,7 @@ def pdc_calls(
     *,
     core: NDArray[np.int64],
     support: NDArray[np.int64],
-    axl_siglec6: NDArray[np.int64],
+    axl_siglec6: Floats,
     asdc_other: NDArray[np.int64],
     measurable: bool,
 ) -> tuple[Labels, Labels]:
@@ -275,8 +299,12 @@ def pdc_calls(
     ----------
     called, evidence
         From :func:`labels` and :func:`type_posterior`.
-    core, support, axl_siglec6, asdc_other
+    core, support, asdc_other
         For each cell the number of detected genes of those sets.
+    axl_siglec6
+        UMI of AXL and SIGLEC6. One of them makes an AS-DC where others of its genes are there;
+        without those it takes two to doubt a pDC: AXL rises with interferon, and a deep cell
+        may well hold a single UMI.
     measurable
         Whether the panel covers pDC at all; if not every call is "NA".
     """
@@ -289,9 +317,10 @@ def pdc_calls(
         plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
     doublet = called == k.DOUBLET
     like = (plasmacytoid >= CLEAR) & evidence.enough & ~doublet
-    shown = (core >= 2) | ((core >= 1) & (support >= 3))
+    # in the weights of the two tiers: two genes of the first, or four of the second
+    shown = core + 0.5 * support >= SHOWN
     asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2)
-    pdc = like & shown & (axl_siglec6 == 0)
+    pdc = like & shown & (axl_siglec6 < 2)
     # the most probable type of the lineage, yet not probable by itself
     leaning = np.isin(called.astype(str), [k.PDC, k.ASDC])
     calls[like | leaning] = "pDC_ambiguous"

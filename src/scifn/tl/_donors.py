@@ -17,13 +17,8 @@ if TYPE_CHECKING:
 
 #: Record of the parameters of this step.
 _RECORD = "donors_parameters"
-#: Gene set whose refusal means that a cell type could not be told.
-_SET_OF = {
-    "B": "b_pan",
-    k.PLASMABLAST: "plasmablast",
-    k.PLASMA: "plasma",
-    k.B_ATYPICAL: "b_abc_dn2",
-}
+#: Types whose absence from a donor is a zero only where they could have been told.
+_JUDGED = ("B", k.PLASMABLAST, k.PLASMA, k.B_ATYPICAL)
 _FIRST = "scifn.tl.annotate(adata), or give cell_type= (and mapping=) for labels of your own"
 
 
@@ -225,16 +220,13 @@ def _apply(
 
 
 def _measurable(adata: AnnData) -> dict[str, bool]:
-    """Which types the identity step could have called, by the calls and coverage that it left."""
-    refused: set[str] = set()
-    coverage = adata.uns.get(k.UNS, {}).get(k.COVERAGE)
-    if coverage is not None:
-        lost = coverage["status"].isin(("insufficient", "absent"))
-        refused = {str(name).removesuffix("_mouse") for name in coverage["set"][lost]}
+    """Which types the identity step could have called, by its record and the calls it left."""
     types: pd.Series = adata.obs[k.CELL_TYPE].astype(str)
-    # What was called could be called, whatever its set lacks.
+    # What was called could be called, whatever the record says (surface proteins may tell it).
     called = set(types.unique())
-    can = {t: t in called or _SET_OF.get(t) not in refused for t in (*k.CELL_TYPES, "B")}
+    record = adata.uns.get(k.UNS, {}).get("annotate", {})
+    told = set(map(str, record.get("measurable", (*k.CELL_TYPES, "B"))))
+    can = {t: t in called or t in told or t not in _JUDGED for t in (*k.CELL_TYPES, "B")}
     b_cells = types.isin([t for t, line in k.LINEAGE_OF.items() if line == "B"])
     if b_cells.any() and (types[b_cells] == k.B_UNRESOLVED).all():
         can[k.B_ATYPICAL] = False  # no subset was told at all

@@ -171,7 +171,7 @@ def run(
     steps["imbalance"] = "done"
     steps["stratify"] = _strata(scratch, reference, signature, min_controls)
     _slots.store(scratch)[STATUS] = steps
-    _commit(adata, scratch, lanes if sample is None else None)
+    _commit(adata, scratch)
 
 
 def _genes(species: str) -> list[str]:
@@ -233,7 +233,7 @@ def _strata(scratch: AnnData, reference: str, signature: str, min_controls: int)
     return "done"
 
 
-def _commit(adata: AnnData, scratch: AnnData, drop: str | None) -> None:
+def _commit(adata: AnnData, scratch: AnnData) -> None:
     """Put everything into the user's object at once; the user's scores stay where they are."""
     _slots.keep_scores(adata, scratch)
     for name in [name for name in adata.obs if name in k.owned()]:
@@ -241,7 +241,7 @@ def _commit(adata: AnnData, scratch: AnnData, drop: str | None) -> None:
     for name in [name for name in adata.obsm if name in k.owned()]:
         del adata.obsm[name]
     for name in scratch.obs:
-        if name in k.owned() and name != drop:
+        if name in k.owned():
             adata.obs[name] = scratch.obs[name].values
     for name in scratch.obsm:
         if name in k.owned():

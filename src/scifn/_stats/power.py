@@ -34,8 +34,8 @@ def cell_detection(
     --------
     >>> cell_detection([1, 5, 20, 100], 0.07).round(2)
     array([0.07, 0.3 , 0.77, 1.  ])
-    >>> cell_detection(20, 0.07, burst_size=1).round(3)
-    array(0.583)
+    >>> cell_detection([20], 0.07, burst_size=1).round(3)
+    array([0.583])
     """
     m, q, size = (np.asarray(x, dtype=np.float64) for x in (copies, capture, burst_size))
     m, q, size = np.broadcast_arrays(m, q, size)

@@ -75,8 +75,9 @@ def power(
     >>> int(table["n_pdc_needed"][0])
     598
     >>> deep = {"copies": 20, "capture": 0.07}
-    >>> scifn.get.power(n_pdc=100, producer_fraction=0.01, detection=deep)["detection"].round(2)[0]
-    0.77
+    >>> table = scifn.get.power(n_pdc=100, producer_fraction=0.01, detection=deep)
+    >>> table["detection"].round(2).tolist()
+    [0.77]
     """
     import pandas as pd
 

@@ -30,12 +30,14 @@ def leiden(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
     adata = ad.AnnData(sparse.csr_matrix(scaled, dtype=np.float32))
     sc.pp.log1p(adata)
     sc.pp.pca(adata, n_comps=int(min(30, adata.n_obs - 1, adata.n_vars - 1)), random_state=0)
-    # exact neighbors: the approximate ones, scanpy's choice from 4,096 cells on, take minutes to
-    # compile, and newer pynndescent returns a csr_array, which scanpy cannot read
-    sc.pp.neighbors(adata, n_neighbors=15, random_state=0, transformer="sklearn")
     with warnings.catch_warnings():
+        # of a progress bar that scanpy's neighbors never show
+        warnings.filterwarnings("ignore", "IProgress not found")
         # scanpy recommends igraph's leiden, in words that change; the choice is made
         warnings.filterwarnings("ignore", "(In the future, the default|The `igraph`)")
+        # exact neighbors: the approximate ones, scanpy's choice from 4,096 cells on, take minutes
+        # to compile, and newer pynndescent returns a csr_array, which scanpy cannot read
+        sc.pp.neighbors(adata, n_neighbors=15, random_state=0, transformer="sklearn")
         sc.tl.leiden(
             adata,
             resolution=RESOLUTION,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Calls below this are counted at the right.
 LIMIT: Final = 0.9
-TICKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99, 0.999)
+TICKS: Final = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 #: What is closer to certain is drawn here.
 HIGHEST: Final = 0.9995
 #: Up to this many cells, each is drawn.
@@ -81,8 +81,10 @@ def draw(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         sizes = [_style.thousands(by.size()[name]) for name in types]
         labels = [f"{name} ({n})" for name, n in zip(types, sizes, strict=True)]
         _style.type_rows(axes, types, labels)
-        axes.set_xlim(-0.04, float(position(HIGHEST)) + 0.06)
-        axes.set_xticks([float(position(t)) for t in TICKS], [f"{t:g}" for t in TICKS])
+        end = float(position(np.nanmax([*cells["confidence"], 0.95]))) + 0.06
+        ticks = [t for t in TICKS if position(t) <= end]
+        axes.set_xlim(-0.04, end)
+        axes.set_xticks([float(position(t)) for t in ticks], [f"{t:g}" for t in ticks])
         axes.axvline(float(position(LIMIT)), color=_style.INK, lw=0.8, ls=(0, (4, 2)), zorder=1)
         axes.grid(axis="x", color=_style.RULE, lw=0.5)
         axes.set_xlabel("Confidence of the call")

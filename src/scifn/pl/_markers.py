@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
@@ -22,6 +22,7 @@ MIN_CELLS: Final = 5
 _MAP: Final = LinearSegmentedColormap.from_list(
     "scifn", ["#dfe5ec", "#7fa3c4", "#1d5a93", "#0a2747"]
 )
+_LETTER: Final = 0.36  # width of a letter, in columns
 _LARGEST: Final = 78.0  # area in points of a gene that every cell shows
 
 
@@ -154,14 +155,19 @@ def _gray(axes: Axes, table: pd.DataFrame, columns: list[tuple[str, str]]) -> No
 
 
 def _brackets(axes: Axes, at: Mapping[tuple[str, str], float]) -> None:
-    """What a group of genes is known for, above them."""
+    """What a group of genes is known for, above them; upright where every name has the room."""
     places = axes.get_xaxis_transform()
+    ends = {}
     for what in dict.fromkeys(name for name, _ in at):
         mine = [x for (name, _), x in at.items() if name == what]
-        axes.plot([min(mine) - 0.35, max(mine) + 0.35], [1.012, 1.012], transform=places,
-                  color=_style.MUTED, lw=1.0, clip_on=False)  # fmt: skip
-        axes.text((min(mine) + max(mine)) / 2, 1.03, what, transform=places, rotation=45,
-                  ha="left", va="bottom", rotation_mode="anchor", fontsize=8)  # fmt: skip
+        ends[what] = (min(mine) - 0.35, max(mine) + 0.35)
+    fit = all(high - low + 0.4 > _LETTER * len(what) for what, (low, high) in ends.items())
+    turn: dict[str, Any] = {"ha": "center"} if fit else {"rotation": 45, "ha": "left"}
+    for what, (low, high) in ends.items():
+        axes.plot([low, high], [1.012, 1.012], transform=places, color=_style.MUTED, lw=1.0,
+                  clip_on=False)  # fmt: skip
+        axes.text((low + high) / 2, 1.03, what, transform=places, va="bottom",
+                  rotation_mode="anchor", fontsize=8, **turn)  # fmt: skip
 
 
 def _keys(axes: Axes, shades: PathCollection) -> None:
@@ -171,11 +177,12 @@ def _keys(axes: Axes, shades: PathCollection) -> None:
                      label=_style.percent(share))  # fmt: skip
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title="Cells with it",
                 title_fontsize=8, labelspacing=0.7, alignment="left")  # fmt: skip
-    bar = axes.inset_axes((1.02, 0.06, 0.014, 0.34))
+    column = 1.0 / np.ptp(axes.get_xlim())
+    bar = axes.inset_axes((1.0 + 0.9 * column, 0.06, 0.7 * column, 0.34))
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.colorbar(shades, cax=bar, ticks=[0, 1], format=lambda v, _: f"{100 * v:.0f} %")
-    bar.set_title("Mean, of its\nhighest", fontsize=8, fontweight="normal", loc="left", pad=5)
+    bar.set_title("Mean, of its\nhighest", fontsize=8, fontweight="normal", loc="left", pad=9)
     bar.tick_params(length=0)
     for spine in bar.spines.values():
         spine.set_visible(False)

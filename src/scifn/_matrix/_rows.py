@@ -115,15 +115,12 @@ def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:
     if block.nnz <= nnz:
         yield slice(0, block.shape[0]), block
         return
-    ends = np.searchsorted(block.indptr, np.arange(nnz, block.nnz + nnz, nnz), side="right") - 1
-    start = 0
-    for end in ends:
-        stop = block.shape[0] if end >= block.shape[0] else max(int(end), start + 1)
-        if start < stop:
-            yield slice(start, stop), view_rows(block, slice(start, stop))
-            start = stop
-    if start < block.shape[0]:
-        yield slice(start, block.shape[0]), view_rows(block, slice(start, block.shape[0]))
+    start, n_rows = 0, block.shape[0]
+    while start < n_rows:
+        fits = np.searchsorted(block.indptr, block.indptr[start] + nnz, side="right") - 1
+        rows = slice(start, max(int(fits), start + 1))
+        yield rows, view_rows(block, rows)
+        start = rows.stop
 
 
 def n_processors() -> int:

@@ -59,12 +59,11 @@ def confidence(adata: AnnData, *, ax: Axes | None = None) -> Axes:
     >>> axes.texts[0].get_text()
     '25 %'
     """
-    types = cell_table(adata)[["cell_type"]]
-    if k.CONFIDENCE not in adata.obs:
+    cells = cell_table(adata)
+    if "confidence" not in cells:
         msg = f"obs[{k.CONFIDENCE!r}] is not there: call scifn.tl.annotate(adata) first."
         raise MissingKeyError(msg)
-    values = adata.obs[k.CONFIDENCE].to_numpy(dtype=np.float64)
-    return draw(types.assign(confidence=values), ax=ax)
+    return draw(cells, ax=ax)
 
 
 def draw(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

@@ -63,7 +63,7 @@ def untold(adata: AnnData) -> tuple[str, ...]:
 
 
 def cell_table(adata: AnnData, *, needs: str = k.CELL_TYPE) -> pd.DataFrame:
-    """``cell_type, lineage, condition, response`` of every cell, as far as they are there.
+    """``cell_type, lineage, condition, confidence, response`` of every cell, as far as there.
 
     Raises
     ------
@@ -85,8 +85,9 @@ def cell_table(adata: AnnData, *, needs: str = k.CELL_TYPE) -> pd.DataFrame:
             "condition": adata.obs[condition].astype(str).to_numpy() if named else "",
         }
     )
-    if k.RESPONSE_TYPE1 in adata.obs:
-        table["response"] = adata.obs[k.RESPONSE_TYPE1].to_numpy(dtype=float)
+    for name, column in (("confidence", k.CONFIDENCE), ("response", k.RESPONSE_TYPE1)):
+        if column in adata.obs:
+            table[name] = adata.obs[column].to_numpy(dtype=float)
     return table
 
 

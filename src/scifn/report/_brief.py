@@ -11,7 +11,8 @@ from scifn import _keys as k
 from scifn.pl._imbalance import label
 from scifn.pl._style import condition_order, type_order
 from scifn.report import _format as f
-from scifn.report._wording import FRACTION, IFNGS, RESEARCH, RESPONSE
+from scifn.report import _held
+from scifn.report._wording import IFNGS, RESEARCH, RESPONSE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,8 @@ def _cells(m: Material) -> str:
     unknown = int(counts.get(k.UNASSIGNED, 0))
     tail = f"; {unknown:,} ({f.percent(unknown / total)}) unassigned" if unknown else ""
     # fractions are of what was profiled, not of blood
-    return f"{', '.join(parts)}{tail}. Each is a {FRACTION}." if parts else f"All{tail[1:]}."
+    share = _held.fraction(m.cells)
+    return f"{', '.join(parts)}{tail}. Each is a {share}." if parts else f"All{tail[1:]}."
 
 
 def _evidence(m: Material) -> str:
@@ -221,7 +223,7 @@ def _one_effect(row: pd.Series, *, several: bool) -> str:
 
 def not_told(m: Material) -> list[str]:
     """What could not be told from this file, and why."""
-    said = [*_sets(m), *_steps(m), *_tables(m), *_left_out(m), *_statuses(m)]
+    said = [*_sets(m), *_pbmc(m), *_steps(m), *_tables(m), *_left_out(m), *_statuses(m)]
     said.append(
         "Secretion of interferon, suppression by Breg-like cells, absolute cell numbers and the "
         "source of a patient’s interferon: never, from transcripts alone."
@@ -249,6 +251,14 @@ def _sets(m: Material) -> list[str]:
                 f"{name} are among the features ({f.words(rows.loc[name, 'status'])})."
             )
     return said
+
+
+def _pbmc(m: Material) -> list[str]:
+    """Fractions of PBMC, where the file holds something else."""
+    name, reason = _held.what(m.cells)
+    if m.cells is None or not reason:
+        return []
+    return [f"Fractions of PBMC: {reason}, so that every fraction is one of the profiled {name}."]
 
 
 def _steps(m: Material) -> list[str]:

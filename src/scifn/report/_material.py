@@ -37,6 +37,8 @@ class Material:
     capacity: pd.DataFrame | None
     evidence: pd.DataFrame | None
     coverage: pd.DataFrame | None
+    gates: pd.DataFrame | None
+    protein: pd.DataFrame | None
     donors: pd.DataFrame | None
     imbalance: pd.DataFrame | None
     bounds: pd.DataFrame | None
@@ -90,6 +92,9 @@ def gather(adata: AnnData) -> Material:
         capacity=have("capacity", _capacity),
         evidence=have("evidence", _evidence),
         coverage=have("coverage", get.coverage),
+        # not every file has proteins: nothing is missing where it has none
+        gates=adata.uns.get(k.UNS, {}).get(k.GATES),
+        protein=adata.obsm.get(k.PROTEIN),
         donors=have("donors", get.donors),
         imbalance=have("imbalance", get.imbalance),
         bounds=have("bounds", get.bounds),

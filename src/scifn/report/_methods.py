@@ -15,6 +15,7 @@ import numpy as np
 from scifn import _keys as k
 from scifn import genesets
 from scifn.report import _format as f
+from scifn.report import _held
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Facts, Items, Note, Section, Table, Text
 
@@ -124,7 +125,10 @@ def methods(m: Material) -> Section:
         Table(
             "What transcripts support, and the wording used here.",
             ["Output that is asked for", "Support from transcripts", "Wording"],
-            w.TABLE,
+            [
+                [part.replace(w.FRACTION, _held.fraction(m.cells)) for part in row]
+                for row in w.TABLE
+            ],
             frozenset({0, 1, 2}),
         )
     )

@@ -1,15 +1,12 @@
-"""Sections on the file, the cells, interferon and the response."""
+"""The section on the file, and what it lets be measured."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scifn import _keys as k
-from scifn.pl import _cell_types, _coverage
-from scifn.pl._style import condition_order, type_order
+from scifn.pl import _coverage
 from scifn.report import _format as f
-from scifn.report import _wording as w
-from scifn.report._blocks import Absent, Block, Facts, Items, Note, Section, Table, Text
+from scifn.report._blocks import Absent, Block, Facts, Items, Section, Table, Text
 from scifn.report._figures import figure
 
 if TYPE_CHECKING:
@@ -90,49 +87,3 @@ def _coverage_table(table: pd.DataFrame) -> Block:
         rows,
         frozenset({0, 2, 3}),
     )
-
-
-def cells(m: Material) -> Section:
-    """Cells by type."""
-    title = "Cells by type"
-    if m.cells is None:
-        return Section("cells", title, [Absent(m.absent["cells"])])
-    table = (
-        m.cells.groupby(["cell_type", "condition"], observed=True).size().rename("n_cells")
-    ).reset_index()
-    conditions = condition_order(table["condition"], m.reference)
-    wide = table.pivot_table(index="cell_type", columns="condition", values="n_cells", fill_value=0)
-    totals = wide.sum()
-    untold = [name for name in m.untold if name not in wide.index]
-    rows = []
-    for name in type_order([*wide.index, *untold]):
-        if name in untold:
-            told = ["not measurable"] + [f.MISSING] * (2 * max(len(conditions), 1) - 1)
-            rows.append([name, k.LINEAGE_OF[name], *told])
-            continue
-        row = [name, k.LINEAGE_OF.get(name, "Other")]
-        for c in conditions or [""]:
-            row += [f.count(wide.loc[name, c]), f.percent(wide.loc[name, c] / totals[c])]
-        rows.append(row)
-    heads = ["Cell type", "Lineage"]
-    for c in conditions or [""]:
-        heads += [c or "Cells", "of all"]
-    blocks: list[Block] = [
-        figure(
-            _cell_types.draw,
-            table,
-            reference=m.reference,
-            not_measurable=m.untold,
-            caption="Cells of each type by condition. Counts of cells describe the file; groups "
-            "are compared on donors only.",
-            alt="Dots of cell counts by type and condition; the table below holds the numbers.",
-        ),
-        Table("Cells by type and condition.", heads, rows, frozenset({0, 1})),
-        Note(f"{w.BREG}. {w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. Each share is a {w.FRACTION}."),
-    ]
-    if any(t in (k.DC_UNRESOLVED, k.B_UNRESOLVED) for t in wide.index):
-        blocks.append(
-            Text("“Unresolved” marks cells whose lineage is known, and whose type these features "
-                 "cannot tell.")
-        )  # fmt: skip
-    return Section("cells", title, blocks)

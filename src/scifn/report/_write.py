@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from scifn import _keys as k
 from scifn._errors import ArgumentError, InputFileError, MissingKeyError
-from scifn.report import _methods, _sections, _sections_donors, _sections_interferon
+from scifn.report import (
+    _methods,
+    _sections,
+    _sections_cells,
+    _sections_donors,
+    _sections_interferon,
+)
 from scifn.report import _wording as w
 from scifn.report._brief import brief, not_told
 from scifn.report._material import gather
@@ -87,7 +93,7 @@ def render(adata: AnnData, *, title: str | None = None) -> str:
     m = gather(adata)
     sections = [
         _sections.file(m),
-        _sections.cells(m),
+        _sections_cells.cells(m),
         _sections_interferon.interferon(m),
         _sections_interferon.response(m),
         _sections_donors.donors(m),

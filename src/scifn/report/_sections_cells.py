@@ -1,0 +1,238 @@
+"""The section on cells: types, how sure they are, labels of the user, surface proteins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from scifn import _keys as k
+from scifn.pl import _agreement, _cell_types, _confidence, _gates
+from scifn.pl._style import condition_order, type_order
+from scifn.report import _format as f
+from scifn.report import _held
+from scifn.report import _wording as w
+from scifn.report._blocks import Absent, Block, Items, Note, Section, Table, Text
+from scifn.report._figures import figure
+
+if TYPE_CHECKING:
+    from scifn.report._material import Material
+
+#: Calls of a label that are named.
+NAMED: Final = 4
+#: Rows of the table of calls that differ from their label.
+MOST_ROWS: Final = 15
+#: Sides of the gates table, in words.
+ALL: Final = {k.ASDC: f"as pDC, but {f.listed(list(_gates.ASDC_MARKERS), 'or')} above"}
+SIDES: Final = {"above": "above", "below": "below", "one above": "above, or another"}
+
+
+def cells(m: Material) -> Section:
+    """Cells by type, and what the calls rest on."""
+    title = "Cells by type"
+    if m.cells is None:
+        return Section("cells", title, [Absent(m.absent["cells"])])
+    blocks = [*_counts(m, m.cells), *_sure(m, m.cells), *_labels(m), *_proteins(m)]
+    return Section("cells", title, blocks)
+
+
+def _counts(m: Material, cells: pd.DataFrame) -> list[Block]:
+    """How many cells of each type."""
+    table = (
+        cells.groupby(["cell_type", "condition"], observed=True).size().rename("n_cells")
+    ).reset_index()
+    conditions = condition_order(table["condition"], m.reference)
+    wide = table.pivot_table(index="cell_type", columns="condition", values="n_cells", fill_value=0)
+    totals = wide.sum()
+    untold = [name for name in m.untold if name not in wide.index]
+    rows = []
+    for name in type_order([*wide.index, *untold]):
+        if name in untold:
+            told = ["not measurable"] + [f.MISSING] * (2 * max(len(conditions), 1) - 1)
+            rows.append([name, k.LINEAGE_OF[name], *told])
+            continue
+        row = [name, k.LINEAGE_OF.get(name, "Other")]
+        for c in conditions or [""]:
+            row += [f.count(wide.loc[name, c]), f.percent(wide.loc[name, c] / totals[c])]
+        rows.append(row)
+    heads = ["Cell type", "Lineage"]
+    for c in conditions or [""]:
+        heads += [c or "Cells", "of all"]
+    blocks: list[Block] = [
+        figure(
+            _cell_types.draw,
+            table,
+            reference=m.reference,
+            not_measurable=m.untold,
+            caption="Cells of each type by condition. Counts of cells describe the file; groups "
+            "are compared on donors only.",
+            alt="Dots of cell counts by type and condition; the table below holds the numbers.",
+        ),
+        Table("Cells by type and condition.", heads, rows, frozenset({0, 1})),
+        Note(
+            f"{w.BREG}. {w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. Each share is a "
+            f"{_held.fraction(cells)}."
+        ),
+    ]
+    if any(t in (k.DC_UNRESOLVED, k.B_UNRESOLVED) for t in wide.index):
+        blocks.append(
+            Text("“Unresolved” marks cells whose lineage is known, and whose type these features "
+                 "cannot tell.")
+        )  # fmt: skip
+    return blocks
+
+
+def _sure(m: Material, cells: pd.DataFrame) -> list[Block]:
+    """How sure the calls are."""
+    if "confidence" not in cells or not np.isfinite(cells["confidence"]).any():
+        return []
+    meaning = str(m.record("annotate").get("confidence", "")).rstrip(".")
+    said = f" ({meaning})" if meaning else ""
+    return [
+        figure(
+            _confidence.draw,
+            cells,
+            caption=f"Confidence of the calls{said}. Dot: median; thick line: middle half of the "
+            "cells; thin line: 90 % of them; of types of few cells every cell. At the right the "
+            f"share of calls under {_confidence.LIMIT:g}.",
+            alt="Confidence of calls by cell type, most of them close to one.",
+        )
+    ]
+
+
+# --- labels of the user -------------------------------------------------------------------
+def _labels(m: Material) -> list[Block]:
+    """Calls against the labels that bound them, and labels that bound nothing."""
+    table = m.record("annotate").get("label_disagreement")
+    if not isinstance(table, pd.DataFrame) or table.empty:
+        return []
+    name = str(m.record("annotate").get("labels", "")) or "label"
+    n = f.count(table["n_cells"].sum())
+    differ = table[table["status"] == "differs"]
+    share = f.percent(differ["n_cells"].sum() / table["n_cells"].sum())
+    return [
+        figure(
+            _agreement.draw,
+            table,
+            name=name,
+            caption=f"Cells of each label ({name}) by called type. Labels that stand for a cell "
+            "type or lineage bound the calls.",
+            alt="Counts of cells by label and called type.",
+        ),
+        Text(
+            f"{f.count(differ['n_cells'].sum())} of {n} cells ({share}) were called something "
+            "else than their label allows.",
+            "Labels",
+        ),
+        *_differing(differ),
+        *_without_place(table[table["status"] == "no place"]),
+    ]
+
+
+def _differing(differ: pd.DataFrame) -> list[Block]:
+    if differ.empty:
+        return []
+    order = differ.sort_values("n_cells", ascending=False, kind="stable")
+    rows = [
+        [str(row["label"]), str(row["cell_type"]), f.count(row["n_cells"])]
+        for _, row in order.head(MOST_ROWS).iterrows()
+    ]
+    more = len(order) - len(rows)
+    tail = f" {f.plural(more, 'rarer pair')} not shown." if more > 0 else ""
+    return [
+        Table(f"Calls that differ from the label.{tail}", ["Label", "Called", "Cells"], rows,
+              frozenset({0, 1}))
+    ]  # fmt: skip
+
+
+def _without_place(table: pd.DataFrame) -> list[Block]:
+    """Labels that had no mapping and are no cell type or lineage."""
+    rows = []
+    for name, part in table.groupby("label", sort=True):
+        calls = part.sort_values("n_cells", ascending=False, kind="stable")
+        said = [
+            f"{row['cell_type']} {f.count(row['n_cells'])}"
+            for _, row in calls.head(NAMED).iterrows()
+        ]
+        more = [f"{len(calls) - NAMED} more types"] if len(calls) > NAMED else []
+        rows.append([str(name), f.count(part["n_cells"].sum()), ", ".join([*said, *more])])
+    if not rows:
+        return []
+    return [
+        Table("Labels that bound nothing: they are no cell type or lineage, and mapping= gives "
+              "them no place.", ["Label", "Cells", "Called"], rows, frozenset({0, 2}))
+    ]  # fmt: skip
+
+
+# --- surface proteins ---------------------------------------------------------------------
+def _proteins(m: Material) -> list[Block]:
+    """The gates, drawn and listed, and how the surface and the transcripts compared."""
+    if m.gates is None or m.gates.empty:
+        return []
+    values = pd.DataFrame() if m.protein is None else m.protein
+    scale = m.record("annotate").get("surface", {})
+    measurable = bool(scale.get("breg_measurable")) if hasattr(scale, "get") else False
+    kinds = "surface proteins" if measurable else "transcripts"
+    blocks: list[Block] = [
+        figure(
+            _gates.draw,
+            values,
+            m.gates,
+            caption="Gates on surface proteins, on the cells that they were set on (pDC: all "
+            "stained cells; Breg-like: B cells, CD19+ CD3−). Axes are UMI of the antibody with "
+            "the background of each cell divided out. A pDC must pass the gates on other lineages "
+            "too, so that not every cell beyond both lines is one. Gates are shared by all "
+            "donors, and CD38 rises with interferon: transitional-like cells of interferon-high "
+            "donors can be too many.",
+            alt="Scatter plots of surface proteins with the gates; the table holds the thresholds.",
+        ),
+        _thresholds(m.gates),
+        Note(
+            f"Breg-like kinds of all B cells here rest on {kinds}. {w.BREG}. Transitional-like and "
+            "B10-like cells are never added up."
+        ),
+    ]  # fmt: skip
+    notes = [
+        f"{_gates.NAMES.get(str(row['population']), row['population'])}: {row['note']}"
+        for _, row in m.gates.iterrows()
+        if str(row["note"]) and str(row["protein"]) == ""
+    ]
+    if notes:
+        blocks.append(Items(list(dict.fromkeys(notes))))
+    compared = m.record("annotate").get("surface_calls")
+    if isinstance(compared, pd.DataFrame) and len(compared):
+        rows = [
+            [*(f.words(row[c]) for c in ("transcripts", "surface", "call")),
+             f.count(row["n_cells"])]
+            for _, row in compared.iterrows()
+        ]  # fmt: skip
+        heads = ["pDC by transcripts", "By surface", "Call", "Cells"]
+        blocks.append(Table("pDC by transcripts and by surface proteins.", heads, rows,
+                            frozenset({0, 1, 2})))  # fmt: skip
+    return blocks
+
+
+def _thresholds(gates: pd.DataFrame) -> Table:
+    """Every gate, and under those of a population the cells that pass them all."""
+    rows = []
+    for population, part in gates.groupby("population", sort=False):
+        named = _gates.NAMES.get(str(population), str(population))
+        whole = part["protein"].astype(str) == ""
+        for _, row in pd.concat([part[~whole], part[whole]]).iterrows():
+            if not np.isfinite(float(row["n_positive"])):
+                continue
+            side, share = str(row["side"]), f.percent(float(row["percent"]) / 100)
+            rows.append(
+                [
+                    named,
+                    str(row["protein"]) or ALL.get(str(population), "all of them"),
+                    SIDES.get(side, side),
+                    f.number(row["umi"]),
+                    str(row["method"]),
+                    f"{f.count(row['n_positive'])} ({share})",
+                ]
+            )
+    heads = ["Population", "Protein", "Wanted", "UMI", "Set by", "Cells above"]
+    caption = "Gates on surface proteins, the cells above each, and those that pass all of them."
+    return Table(caption, heads, rows, frozenset({0, 1, 2, 4}))

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import scifn
 from scifn import _keys as k
+from scifn._errors import MissingKeyError
 from scifn.report import _held, _wording
 from scifn.report._write import render
 
@@ -168,3 +170,13 @@ def test_kinds_that_rest_on_proteins_say_so():
 
 def test_without_proteins_nothing_is_said_of_gates():
     assert "Gates on surface proteins" not in text_of(called(pDC=1, T_NK=3))
+
+
+def test_gates_without_their_values_are_listed_and_not_drawn():
+    adata = called(pDC=1, T_NK=3)
+    adata.uns[k.UNS] |= {k.GATES: gates()}
+    html = render(adata)
+    assert html.count("<img") == 2
+    assert "Gates on surface proteins, the cells above each" in html
+    with pytest.raises(MissingKeyError, match="does not hold the proteins that were gated"):
+        scifn.pl.gates(adata)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scifn import _keys as k
 from scifn import _slots
+from scifn._errors import MissingKeyError
 from scifn.pl import _style
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def gates(adata: AnnData, *, ax: Axes | None = None) -> Figure:
     Raises
     ------
     scifn._errors.MissingKeyError
-        If no gates are stored.
+        If no gates are stored, or not the values of the proteins.
 
     Examples
     --------
@@ -71,8 +72,25 @@ def gates(adata: AnnData, *, ax: Axes | None = None) -> Figure:
     'not measurable: no CD123'
     """
     table = _slots.table(adata, k.GATES, "scifn.tl.annotate(adata, protein=...)")
-    values = adata.obsm[k.PROTEIN] if k.PROTEIN in adata.obsm else pd.DataFrame()
+    values = adata.obsm.get(k.PROTEIN, pd.DataFrame())
+    if not drawable(values, table):
+        msg = (
+            f"obsm[{k.PROTEIN!r}] does not hold the proteins that were gated: call "
+            "scifn.tl.annotate(adata, protein=..., overwrite=True) again."
+        )
+        raise MissingKeyError(msg)
     return draw(values, table, ax=ax)
+
+
+def drawable(values: pd.DataFrame, table: pd.DataFrame) -> bool:
+    """Whether the values of every gated protein are there.
+
+    >>> import pandas as pd
+    >>> drawable(pd.DataFrame(), pd.DataFrame({"protein": ["CD19", ""]}))
+    False
+    """
+    gated = {str(name) for name in table["protein"]} - {""}
+    return gated <= set(map(str, values.columns))
 
 
 def draw(values: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = None) -> Figure:

@@ -170,15 +170,33 @@ def _proteins(m: Material) -> list[Block]:
     """The gates, drawn and listed, and how the surface and the transcripts compared."""
     if m.gates is None or m.gates.empty:
         return []
-    values = pd.DataFrame() if m.protein is None else m.protein
-    scale = m.record("annotate").get("surface", {})
-    measurable = bool(scale.get("breg_measurable")) if hasattr(scale, "get") else False
-    kinds = "surface proteins" if measurable else "transcripts"
-    blocks: list[Block] = [
+    surface = m.record("annotate").get("surface", {})
+    kinds = "surface proteins" if surface.get("breg_measurable") else "transcripts"
+    notes = [
+        f"{_gates.NAMES.get(str(row['population']), row['population'])}: {row['note']}"
+        for _, row in m.gates.iterrows()
+        if str(row["note"]) and str(row["protein"]) == ""
+    ]
+    return [
+        *_drawn(pd.DataFrame() if m.protein is None else m.protein, m.gates),
+        _thresholds(m.gates),
+        *([Items(list(dict.fromkeys(notes)))] if notes else []),
+        Note(
+            f"Breg-like kinds of all B cells here rest on {kinds}. {w.BREG}. Transitional-like and "
+            "B10-like cells are never added up."
+        ),
+        *_compared(m.record("annotate").get("surface_calls")),
+    ]
+
+
+def _drawn(values: pd.DataFrame, gates: pd.DataFrame) -> list[Block]:
+    if not _gates.drawable(values, gates):
+        return []
+    return [
         figure(
             _gates.draw,
             values,
-            m.gates,
+            gates,
             caption="Gates on surface proteins, on the cells that they were set on (pDC: all "
             "stained cells; Breg-like: B cells, CD19+ CD3−). Axes are UMI of the antibody with "
             "the background of each cell divided out. A pDC must pass the gates on other lineages "
@@ -186,31 +204,21 @@ def _proteins(m: Material) -> list[Block]:
             "donors, and CD38 rises with interferon: transitional-like cells of interferon-high "
             "donors can be too many.",
             alt="Scatter plots of surface proteins with the gates; the table holds the thresholds.",
-        ),
-        _thresholds(m.gates),
-        Note(
-            f"Breg-like kinds of all B cells here rest on {kinds}. {w.BREG}. Transitional-like and "
-            "B10-like cells are never added up."
-        ),
-    ]  # fmt: skip
-    notes = [
-        f"{_gates.NAMES.get(str(row['population']), row['population'])}: {row['note']}"
-        for _, row in m.gates.iterrows()
-        if str(row["note"]) and str(row["protein"]) == ""
+        )
     ]
-    if notes:
-        blocks.append(Items(list(dict.fromkeys(notes))))
-    compared = m.record("annotate").get("surface_calls")
-    if isinstance(compared, pd.DataFrame) and len(compared):
-        rows = [
-            [*(f.words(row[c]) for c in ("transcripts", "surface", "call")),
-             f.count(row["n_cells"])]
-            for _, row in compared.iterrows()
-        ]  # fmt: skip
-        heads = ["pDC by transcripts", "By surface", "Call", "Cells"]
-        blocks.append(Table("pDC by transcripts and by surface proteins.", heads, rows,
-                            frozenset({0, 1, 2})))  # fmt: skip
-    return blocks
+
+
+def _compared(table: pd.DataFrame | None) -> list[Block]:
+    """pDC by transcripts and by surface, one row for each combination."""
+    if table is None or table.empty:
+        return []
+    rows = [
+        [*(f.words(row[c]) for c in ("transcripts", "surface", "call")), f.count(row["n_cells"])]
+        for _, row in table.iterrows()
+    ]
+    heads = ["By transcripts", "By surface", "Call", "Cells"]
+    caption = "pDC by transcripts and by surface proteins."
+    return [Table(caption, heads, rows, frozenset({0, 1, 2}))]
 
 
 def _thresholds(gates: pd.DataFrame) -> Table:

@@ -10,9 +10,9 @@ all genes of a cell maps a function over blocks of rows (:func:`~scifn._matrix._
 from __future__ import annotations
 
 from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
-from scifn._matrix._rows import map_rows, n_processors, split_rows
+from scifn._matrix._rows import map_rows, n_processors, reads_by_column, split_rows
 from scifn._matrix._scale import LINEARIZE, USABLE, Scale, sniff
-from scifn._matrix._storage import blocks, is_column_compressed, sample_rows, storage_name
+from scifn._matrix._storage import blocks, sample_rows, storage_name
 
 __all__ = [
     "LINEARIZE",
@@ -21,10 +21,10 @@ __all__ = [
     "Scale",
     "Unreadable",
     "blocks",
-    "is_column_compressed",
     "map_rows",
     "n_processors",
     "one_pass",
+    "reads_by_column",
     "sample_rows",
     "sniff",
     "split_rows",

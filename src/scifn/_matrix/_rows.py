@@ -20,8 +20,10 @@ from scifn._matrix._storage import Block, as_csr, blocks, dask_parts, is_column_
 
 Result = TypeVar("Result")
 
-#: Non-zeros of a stripe of rows, as multiples of a block: a stripe costs a reading of all columns.
+#: Blocks in a stripe of rows that is cut out of column-compressed storage, which costs a reading
+#: of all columns; and stripes in a block where columns are walked down, which costs nothing.
 STRIPE_BLOCKS = 2
+STRIPES_A_BLOCK = 4
 
 
 def map_rows(
@@ -49,20 +51,29 @@ def map_rows(
             results = pool.map(lambda rows: function(view_rows(matrix, rows)), slices)
             yield from zip(slices, results, strict=True)
     else:
-        for block in row_blocks(matrix):
+        for block in row_blocks(matrix, compiled=threads > 0):
             yield block.rows, function(block.matrix)
 
 
-def row_blocks(matrix: Any) -> Iterator[Block]:
-    """Blocks of whole rows, as CSR; those of a CSR matrix in memory share its memory."""
+def row_blocks(matrix: Any, *, compiled: bool = False) -> Iterator[Block]:
+    """Blocks of whole rows, as CSR; those of a CSR matrix in memory share its memory.
+
+    ``compiled`` walks down a CSC matrix in memory instead of cutting every block out of it.
+    """
     everything = slice(0, matrix.shape[1])
     if _is_csr(matrix):
         for rows in _storage._row_slices(matrix.shape, matrix.nnz):
             yield Block(rows, everything, as_csr(view_rows(matrix, rows)))
     elif is_column_compressed(matrix):
-        yield from _stripes(matrix)
+        sort = compiled and sp.issparse(matrix) and matrix.has_canonical_format
+        yield from (_walk if sort else _stripes)(matrix)
     else:
         yield from blocks(matrix)
+
+
+def reads_by_column(matrix: Any) -> bool:
+    """Whether whole rows of ``matrix`` cost several readings of a file."""
+    return is_column_compressed(matrix) and not sp.issparse(matrix)
 
 
 def view_rows(matrix: Any, rows: slice) -> Any:
@@ -78,6 +89,14 @@ def view_rows(matrix: Any, rows: slice) -> Any:
 
 def _is_csr(matrix: Any) -> bool:
     return bool(sp.issparse(matrix) and matrix.format == "csr")
+
+
+def _walk(matrix: Any) -> Iterator[Block]:
+    from scifn._matrix import _walk as walk
+
+    slices = _storage._row_slices(matrix.shape, STRIPES_A_BLOCK * matrix.nnz)
+    for rows, stripe in walk.stripes(matrix, slices):
+        yield Block(rows, slice(0, matrix.shape[1]), as_csr(stripe))
 
 
 def _stripes(matrix: Any) -> Iterator[Block]:

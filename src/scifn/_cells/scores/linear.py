@@ -35,7 +35,7 @@ _EXACT_ROWS: Final = 2**16
 def gene_sums(matrix: Any, how: Logs) -> Ints:
     """Sum of each column over all cells, in units of 1/UNIT."""
     sums = np.zeros(how.n_columns, dtype=np.int64)
-    if _matrix.is_column_compressed(matrix):
+    if _matrix.reads_by_column(matrix):
         total, merged = _totals(matrix, how)
         for columns, logs in _column_logs(matrix, how, total, merged):
             sums[columns] += _sums_of(logs)
@@ -48,7 +48,7 @@ def gene_sums(matrix: Any, how: Logs) -> Ints:
 
 def cell_scores(matrix: Any, how: Logs, weights: Weights) -> Iterator[tuple[slice, Scored]]:
     """Scores of each list in runs of cells; NaN in cells without any count."""
-    if _matrix.is_column_compressed(matrix):
+    if _matrix.reads_by_column(matrix):
         yield slice(0, matrix.shape[0]), _scores_by_column(matrix, how, weights)
         return
     product = weights.matrix

@@ -13,7 +13,7 @@ Without clusters, a cell's call depends on no other cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,7 +42,7 @@ B_SUBSETS: Final = (k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL)
 CLEAR: Final = 0.5
 #: Genes of a pDC that a pDC must show: one each of those that only pDC have, a half each of those
 #: that they have in common with few others.
-SHOWN: Final = 2.0
+PDC_GENES: Final = 2.0
 #: Identity UMI below which nothing is called.
 MIN_UMI: Final = 10
 #: Matrices with fewer genes are panels: their totals say nothing about a cell's depth.
@@ -68,13 +68,25 @@ class Evidence:
     enough: Bools
 
 
+@dataclass(frozen=True)
+class Shown:
+    """Cells that show two genes of a type, and those in which it is more than ambient RNA."""
+
+    two_genes: Bools
+    beyond_ambient: Bools
+
+    def of(self, rows: slice) -> Shown:
+        """The same for a run of cells."""
+        return Shown(self.two_genes[rows], self.beyond_ambient[rows])
+
+
 def type_posterior(
     values: Any,
     total: Floats,
     model: Components,
     *,
     whole: bool,
-    shown: dict[str, Bools] | None = None,
+    shown: dict[str, Shown] | None = None,
     own: dict[str, Bools] | None = None,
     allowed: Bools | None = None,
     report: Mapping[str, str] | None = None,
@@ -94,9 +106,10 @@ def type_posterior(
         Whether the matrix holds the whole transcriptome; if not, the depth of a cell is judged
         by the identity genes alone.
     shown
-        For each cell type that doublets are made of, the cells that show genes of it which no
-        ambient RNA explains. A doublet must show both of its halves: a likelihood alone takes
-        any cell in an unusual state for a mixture.
+        For each cell type that doublets are made of, the cells that show its genes. A doublet must
+        show both of its halves, in more UMI than ambient RNA explains: a likelihood alone takes
+        any cell in an unusual state for a mixture. With a pDC in it two genes are enough: a pDC
+        that is half another cell costs more than one that is missed.
     own
         For rare cell types, the cells that show genes of their own; no other cell is one.
     allowed
@@ -139,17 +152,29 @@ def type_posterior(
     )
 
 
+def joined(parts: Sequence[Evidence]) -> Evidence:
+    """Evidence of runs of cells as one."""
+    return Evidence(
+        parts[0].types,
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("posterior", "log_odds_pdc", "pdc_half", "breg_log_odds", "enough")
+        ),
+    )
+
+
 def expected(model: Components) -> Floats:
     """Expected share of each gene in a cell of each component, ambient RNA and errors in it."""
     return np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
 
 
-def _confirmed(model: Components, shown: dict[str, Bools], n_cells: int) -> Floats:
+def _confirmed(model: Components, shown: dict[str, Shown], n_cells: int) -> Floats:
     """Cells x components: one, but zero where a doublet does not show both halves."""
     out = np.ones((n_cells, len(model.names)))
     for i, pair in enumerate(model.pairs):
         for half in pair:
-            out[:, i] *= shown[model.types[model.names.index(half)]]
+            found = shown[model.types[model.names.index(half)]]
+            out[:, i] *= found.two_genes if k.PDC in pair else found.beyond_ambient
     return out
 
 
@@ -291,6 +316,7 @@ def pdc_calls(
     support: NDArray[np.int64],
     axl_siglec6: Floats,
     asdc_other: NDArray[np.int64],
+    foreign: Bools,
     measurable: bool,
 ) -> tuple[Labels, Labels]:
     """pDC calls, and cell types in agreement with them.
@@ -305,6 +331,8 @@ def pdc_calls(
         UMI of AXL and SIGLEC6. One of them makes an AS-DC where others of its genes are there;
         without those it takes two to doubt a pDC: AXL rises with interferon, and a deep cell
         may well hold a single UMI.
+    foreign
+        Cells that show another lineage beyond ambient RNA.
     measurable
         Whether the panel covers pDC at all; if not every call is "NA".
     """
@@ -318,9 +346,9 @@ def pdc_calls(
     doublet = called == k.DOUBLET
     like = (plasmacytoid >= CLEAR) & evidence.enough & ~doublet
     # in the weights of the two tiers: two genes of the first, or four of the second
-    shown = core + 0.5 * support >= SHOWN
+    shown = core + 0.5 * support >= PDC_GENES
     asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2)
-    pdc = like & shown & (axl_siglec6 < 2)
+    pdc = like & shown & (axl_siglec6 < 2) & ~foreign
     # the most probable type of the lineage, yet not probable by itself
     leaning = np.isin(called.astype(str), [k.PDC, k.ASDC])
     calls[like | leaning] = "pDC_ambiguous"

@@ -304,9 +304,28 @@ def test_names_are_read_as_elsewhere_in_scifn(adata):
     wanted = scored(adata, {"a": genes})
     sloppy = [f" {genes[0]}", *genes[1:], genes[1]]
     np.testing.assert_array_equal(scored(adata, {"a": sloppy}), wanted)
+    np.testing.assert_array_equal(scored(adata, {"a": [f"{by_gene[g]}.7" for g in genes]}), wanted)
     ids = adata.copy()
     ids.var_names = [f"{by_gene[g]}.3" if g in by_gene else g for g in ids.var_names]
     np.testing.assert_array_equal(scored(ids, {"a": genes}), wanted)
+
+
+def test_ensembl_ids_in_the_lists_that_only_the_features_know(adata):
+    """Genes outside scifn's own table, by ID, with and without symbols beside them."""
+    made = [f"ENSG9{i:010d}" for i in range(5)]
+    genes = list(adata.var_names[30:35])
+    wanted = scored(adata, {"a": genes})
+    plain = adata.copy()
+    plain.var_names = [*adata.var_names[:30], *made, *adata.var_names[35:]]
+    np.testing.assert_array_equal(scored(plain, {"a": made}), wanted)
+    both = adata.copy()
+    both.var["gene_ids"] = [f"ENSG8{i:010d}" for i in range(N_GENES)]
+    listed = both.var["gene_ids"].iloc[30:35].tolist()
+    both.var_names = [f"SYMBOL{i}" for i in range(30, 35)] + list(both.var_names[5:])
+    both = both[:, np.r_[5:35, 0:5, 35:N_GENES]].copy()
+    by_id = scored(both, {"a": both.var["gene_ids"].iloc[30:35].tolist()})
+    np.testing.assert_array_equal(by_id, scored(both, {"a": list(both.var_names[30:35])}))
+    assert listed != both.var["gene_ids"].iloc[30:35].tolist()
 
 
 def test_antibodies_are_no_genes(adata, sets):

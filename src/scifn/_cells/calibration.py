@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Power and share of errors between lineages.
-LINEAGE: Final = (0.24, 0.016)
+LINEAGE: Final = (0.25, 0.016)
 #: The same between types of one lineage.
 TYPE: Final = (0.42, 0.034)
 

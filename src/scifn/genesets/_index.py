@@ -22,6 +22,7 @@ class Index:
     """Positions of the features by gene (from Ensembl IDs) and by name."""
 
     by_gene: dict[str, list[int]]
+    by_id: dict[str, list[int]]  # Ensembl IDs of genes that the table does not know
     by_name: dict[str, list[int]]
     copies: dict[str, list[int]]  # name -> positions of its "name-1", "name.1"
     folded: dict[str, list[int]]  # name in capitals; empty unless the case is folded
@@ -33,7 +34,7 @@ class Index:
     @classmethod
     def build(cls, features: Features, table: Ids, decision: Decision) -> Index:
         """Index the features of the chosen species."""
-        by_gene, by_name, folded = (defaultdict(list) for _ in range(3))
+        by_gene, by_id, by_name, folded = (defaultdict(list) for _ in range(4))
         owner: dict[int, str] = {}
         disagree = 0
         rows = zip(features.symbols, features.ensembl, features.genome, strict=True)
@@ -45,6 +46,8 @@ class Index:
                 by_gene[gene].append(i)
                 owner[i] = gene
                 disagree += symbol != gene and symbol in table.other_names
+            elif id_:
+                by_id[id_].append(i)
             if symbol:
                 by_name[symbol].append(i)
                 if decision.fold:
@@ -56,7 +59,9 @@ class Index:
                 "the ID was followed.",
             )
         copies = _copies(by_name, table)
-        return cls(dict(by_gene), dict(by_name), copies, dict(folded), owner, features, notes)
+        return cls(
+            dict(by_gene), dict(by_id), dict(by_name), copies, dict(folded), owner, features, notes
+        )
 
     def named(self, name: str, gene: str) -> list[int]:
         """Positions of a name and its copies, less those whose ID says another gene."""

@@ -13,7 +13,14 @@ from typing import Final
 
 from scifn._errors import ArgumentError, GenesError
 
-__all__ = ["Features", "examples", "refuse_no_genes", "take_apart", "unrecognized"]
+__all__ = [
+    "Features",
+    "ensembl_id",
+    "examples",
+    "refuse_no_genes",
+    "take_apart",
+    "unrecognized",
+]
 
 _ID = r"ENS(?:MUS)?G\d{11}"
 _ID_FIRST: Final = re.compile(rf"^({_ID})(\.\d+)?(?:_PAR_Y)?(?:[_|\-:](.+))?$", re.IGNORECASE)
@@ -137,6 +144,15 @@ def examples(names: Sequence[str], n: int = 3) -> str:
     """
     shown = sorted(set(names))
     return ", ".join(map(repr, shown[:n])) + (", ..." if len(shown) > n else "")
+
+
+def ensembl_id(name: str) -> str:
+    """Ensembl ID in a name, without its version; "" where there is none.
+
+    >>> ensembl_id("ENSG00000187608.10"), ensembl_id("ISG15")
+    ('ENSG00000187608', '')
+    """
+    return _split_id(name)[1]
 
 
 def _text(name: object) -> str:

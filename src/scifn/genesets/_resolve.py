@@ -16,7 +16,13 @@ from typing import Final
 from scifn.genesets._ids import Ids, ids
 from scifn.genesets._index import Index
 from scifn.genesets._log import Log
-from scifn.genesets._names import Features, refuse_no_genes, take_apart, unrecognized
+from scifn.genesets._names import (
+    Features,
+    ensembl_id,
+    refuse_no_genes,
+    take_apart,
+    unrecognized,
+)
 from scifn.genesets._species import Decision, decide_species
 
 __all__ = ["Resolution", "resolve"]
@@ -118,6 +124,8 @@ def _approved(gene: str, index: Index, table: Ids, log: Log) -> str:
         return gene
     if gene not in table.read_as and gene in index.by_name:
         return gene
+    if "ENS" in gene.upper() and (id_ := ensembl_id(gene)):
+        return _of_id(gene, id_, index, table, log)
     other = "human" if table.species == "mouse" else "mouse"
     if gene in ids(other).other_names:  # a list for the other species is not folded into this one
         log.foreign.append(gene)
@@ -129,9 +137,19 @@ def _approved(gene: str, index: Index, table: Ids, log: Log) -> str:
     return read
 
 
+def _of_id(gene: str, id_: str, index: Index, table: Ids, log: Log) -> str:
+    """Symbol of a gene that is wanted by its Ensembl ID; the ID where no symbol is known."""
+    at = index.by_id.get(id_, [])
+    symbols = [index.features.symbols[i] for i in at if index.features.symbols[i]]
+    read = table.by_ensembl.get(id_) or (symbols[0] if len(set(symbols)) == 1 else id_)
+    if read != gene:
+        log.wanted[gene] = read
+    return read
+
+
 def _locate(gene: str, index: Index, table: Ids, log: Log) -> tuple[tuple[int, ...], str] | None:
     """Positions of a gene by the most trusted name that is there."""
-    at = index.by_gene.get(gene, [])
+    at = index.by_gene.get(gene) or index.by_id.get(gene, [])
     how = "ensembl" if at else "symbol"
     at = at + index.named(gene, gene)
     if not at:

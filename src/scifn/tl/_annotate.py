@@ -93,7 +93,7 @@ def annotate(
     ``.obs["scifn_cell_type"]``, ``.obs["scifn_lineage"]`` : categorical
         Cell type and its lineage (B, DC, Mono, T/NK, Other, Unassigned).
     ``.obs["scifn_confidence"]`` : float32, 0 to 1
-        Posterior of the label. Of the model; not calibrated on labelled data. NaN where surface
+        How often such a call is right: the posterior, tempered on labelled cells. NaN where surface
         proteins decided.
     ``.obs["scifn_pdc_call"]`` : categorical
         pDC, pDC_ambiguous, AS-DC, pDC_doublet, not_pDC, or NA where pDC cannot be told.
@@ -109,7 +109,8 @@ def annotate(
     ``.obs["scifn_il10_umi"]`` : float32
         UMI of IL10; NaN where it is not measured.
     ``.obsm["scifn_type_posterior"]`` : :class:`pandas.DataFrame`
-        Posterior of each cell type, a column a type ("/" in names is written "_").
+        Posterior of each cell type, a column a type ("/" in names is written "_"); surer of
+        itself than the confidence is.
     ``.uns["scifn"]["annotate"]`` : :class:`dict`
         Parameters, what could not be told, notes; ``label_disagreement`` where labels were given,
         ``surface_calls`` (transcripts, surface, call, n_cells) where proteins were.

@@ -88,6 +88,21 @@ def test_confidence_is_drawn_with_its_meaning():
     assert "Confidence of the calls" not in render(without)
 
 
+# --- Breg-like ----------------------------------------------------------------------------
+def test_breg_like_kinds_stand_side_by_side():
+    adata = called(B_naive=10, T_NK=30, Plasma=5)
+    b_cell = adata.obs[k.CELL_TYPE].eq("B naive").to_numpy()
+    adata.obs[k.BREG_KIND] = "none"
+    adata.obs.loc[b_cell, k.BREG_KIND] = ["transitional_like"] * 2 + ["b10_like"] + ["none"] * 7
+    adata.obs[k.BREG_EVIDENCE] = np.where(adata.obs[k.BREG_KIND] == "none", "none", "transcript")
+    adata.obs[k.IL10_UMI] = np.float32(1.0)  # also in cells that are no B cells
+    text = text_of(adata)
+    assert "Transitional-like transcript 2 20 % B10-like transcript 1 10 % neither none 7" in text
+    assert "IL10 transcript detected in 10 of 10 B cells; not an estimate of competence." in text
+    adata.obs[k.IL10_UMI] = np.float32(np.nan)
+    assert "IL10 was not measured." in text_of(adata)
+
+
 # --- labels -------------------------------------------------------------------------------
 def with_labels(rows):
     adata = called(pDC=3, T_NK=30)
@@ -109,7 +124,7 @@ def test_labels_without_a_place_are_listed():
     )
     assert "Labels that bound nothing" in text
     assert "blob 23 T/NK 20, pDC 3" in text
-    assert "1 of 33 cells (3 %) were called something else than their label allows" in text
+    assert "1 of 33 cells (3 %) were called something else than their label says" in text
     assert "T/NK Doublet 1" in text
     assert "Rows: my_label" not in text  # letters of a figure are outlines
 

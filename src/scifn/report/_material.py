@@ -37,6 +37,7 @@ class Material:
     capacity: pd.DataFrame | None
     evidence: pd.DataFrame | None
     coverage: pd.DataFrame | None
+    breg: pd.DataFrame | None
     gates: pd.DataFrame | None
     protein: pd.DataFrame | None
     donors: pd.DataFrame | None
@@ -92,6 +93,7 @@ def gather(adata: AnnData) -> Material:
         capacity=have("capacity", _capacity),
         evidence=have("evidence", _evidence),
         coverage=have("coverage", get.coverage),
+        breg=have("breg", _breg),
         # not every file has proteins: nothing is missing where it has none
         gates=adata.uns.get(k.UNS, {}).get(k.GATES),
         protein=adata.obsm.get(k.PROTEIN),
@@ -144,3 +146,26 @@ def _evidence(adata: AnnData) -> pd.DataFrame:
             table[column] = umi.groupby(types).sum(min_count=1)
     table.columns.name = None
     return table.reset_index()
+
+
+def _breg(adata: AnnData) -> pd.DataFrame:
+    """Breg-like kinds of B cells, what they rest on, and how many cells show IL10."""
+    if k.BREG_KIND not in adata.obs or k.CELL_TYPE not in adata.obs:
+        msg = f"obs[{k.BREG_KIND!r}] is not there: call scifn.tl.annotate(adata) first."
+        raise MissingKeyError(msg)
+    types = cell_table(adata)
+    b_cell = (types["lineage"] == "B") & ~types["cell_type"].isin([k.PLASMABLAST, k.PLASMA])
+    chosen = adata.obs[b_cell.to_numpy()]
+    table = pd.DataFrame(
+        {
+            "kind": chosen[k.BREG_KIND].astype(str).to_numpy(),
+            "evidence": chosen[k.BREG_EVIDENCE].astype(str).to_numpy(),
+            "n_cells": 1,
+            "n_il10": np.nan,
+        }
+    )
+    if k.IL10_UMI in chosen:
+        umi = chosen[k.IL10_UMI].to_numpy(dtype=float)
+        table["n_il10"] = np.where(np.isfinite(umi), umi > 0, np.nan)
+    by = table.groupby(["kind", "evidence"])
+    return by.sum(min_count=1).reset_index()

@@ -38,7 +38,7 @@ _STEPS: Final = (
         "Identity",
         "A mixture of negative binomials over identity genes; a type is called where these "
         "features can tell it. Confidence is the share of such calls that is right, as fitted to "
-        "labelled cells. Markers that interferon itself induces (IRF7, BST2, LY6E, CD38 and others) "
+        "labelled cells. Markers that interferon itself induces (IRF7, BST2, LY6E, CD38 ...) "
         "carry no weight in any call. pDC are told from AS-DC (Villani 2017, "
         "doi:10.1126/science.aah4573), plasma cells, progenitors, basophils and doublets by "
         "markers of the others. Breg-like cells are CD24hiCD38hi-like transitional B cells "

@@ -22,6 +22,7 @@ EFFECTOR: Final = "effector-B compartment (plasmablast+plasma+DN2-like)"
 RESPONSE: Final = "type I IFN response (ligand not identifiable)"
 BALANCE: Final = "type-I-dominant / mixed / type-II-leaning"
 CAPACITY: Final = "expression of pathway components"
+IL10: Final = "IL10 transcript detected in k of n; not an estimate of competence"
 FRACTION: Final = "fraction of profiled PBMC"
 IFNGS: Final = "IFNGS-like score, study-calibrated"
 SOURCE: Final = "source not resolved; transcript-positive cell types: .."
@@ -43,7 +44,7 @@ TABLE: Final[tuple[tuple[str, str, str], ...]] = (
     (
         "IL-10/IL-35 production",
         "very weak",
-        "IL10 transcript detected in k of n; not an estimate of competence",
+        IL10,
     ),
     ("Effector B imbalance", "good for plasmablast, fair for DN2", EFFECTOR),
     ("Response to IFN-alpha rather than beta/omega/kappa", "not separable by ISG", RESPONSE),

@@ -45,7 +45,7 @@ from sklearn.metrics import (
 
 from scifn import _keys as k
 from scifn import genesets
-from scifn._cells import annotate as model
+from scifn._cells import shown
 
 LINEAGES = ("B", "DC", "Mono", "T/NK")
 MONOCYTE = ("CD14", "FCN1", "S100A8", "S100A9", "S100A12", "VCAN", "LYZ", "FCGR3A")
@@ -84,7 +84,7 @@ def kang_pdc(sheet: Sheet) -> None:
             sheet.row(f"{method}, {name}: average precision", average_precision_score(truth, score))
             sheet.row(f"{method}, {name}: labelled among the top 15", _top(truth, score))
     groups = {
-        "core": CORE, "support": SUPPORT, "AS-DC": [*model.ASDC_FIRST, *model.ASDC_OTHER],
+        "core": CORE, "support": SUPPORT, "AS-DC": [*shown.ASDC_FIRST, *shown.ASDC_OTHER],
         "B": genesets.load("neg_b"), "Mono": MONOCYTE, "cDC": DENDRITIC,
         "T/NK": genesets.load("neg_t_nk"), "secreting": [*SECRETING, *ANTIBODY],
     }  # fmt: skip

@@ -31,6 +31,7 @@ from scipy import sparse
 from scifn import _keys as k
 from scifn import _view, datasets, genesets, tl
 from scifn._cells import annotate as model
+from scifn._cells import shown
 from scifn._cells.protein import gate_cells
 from scifn._matrix import _storage
 from scifn.datasets._effects import DEFAULT_EFFECTS
@@ -135,7 +136,7 @@ def cohort(sheet: Sheet) -> None:
     one = pair.held_out
     sheet.confusion(truth, one.types, k.CELL_TYPES)
     groups = {name: genesets.load(which) for name, which in COHORT_GROUPS.items()}
-    groups["AS-DC"] = [*model.ASDC_FIRST, *model.ASDC_OTHER]
+    groups["AS-DC"] = [*shown.ASDC_FIRST, *shown.ASDC_OTHER]
     sheet.listing("pDC that are not called", cells(one, mine & ~one.pdc, truth, groups))
     sheet.listing("called and no pDC", cells(one, one.pdc & ~mine, truth, groups))
 

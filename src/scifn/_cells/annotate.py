@@ -23,8 +23,6 @@ COUNTED_AS: Final = {
     **{name: pair for pair in told.BY_RULE for name in pair},
     k.B_NAIVE: (k.B_NAIVE, k.B_TRANSITIONAL),
 }
-#: Sets whose UMI do not count towards the depth of a cell.
-RESPONSE: Final = ("isg_sc_pan", "hallmark_ifna")
 #: Cells whose posterior is computed at once.
 BLOCK: Final = 16_384
 
@@ -50,11 +48,10 @@ class Annotation:
 
 def panel_genes(species: str = "human") -> list[str]:
     """Every gene that the step reads."""
-    lists = (*shown.SHOWN.values(), *shown.OWN.values(), shown.CYCLING, shown.EARLY)
-    markers = {gene for genes in lists for gene in genes}
+    markers = {gene for genes in shown.lists().values() for gene in genes}
     genes = set(told.table_of(species).genes) | {"IL10" if species == "human" else "Il10"}
     genes |= markers if species == "human" else {_ids.ortholog(gene) or gene for gene in markers}
-    for name in (*told.SETS, *RESPONSE):
+    for name in (*told.SETS, *shown.RESPONSE):
         genes |= set(_sets.for_species(name, species))
     return sorted(genes)
 
@@ -96,9 +93,11 @@ def annotate(
         model = model.singlets()
     whole = view.n_features >= identity.WHOLE_TRANSCRIPTOME
     names = tuple(dict.fromkeys(model.types))
+    tally = shown.Tally(view, model)
     evidence = _evidence(
         view,
         model,
+        tally,
         whole=whole,
         bounds=_bounds(allowed, names, n),
         report=told.reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types),
@@ -110,8 +109,8 @@ def annotate(
     called, _ = identity.labels(evidence)
     called = identity.secreting(
         called,
-        cycling=shown.count(view, shown.symbols(view, shown.CYCLING)),
-        early=shown.count(view, shown.symbols(view, shown.EARLY)) >= 1,
+        cycling=tally.genes["cycling"],
+        early=tally.genes["early"] >= 1,
         measurable=np.array([k.PLASMABLAST in types, k.PLASMA in types]),
     )
     if doublet is not None:
@@ -119,11 +118,11 @@ def annotate(
     calls, called = identity.pdc_calls(
         called,
         evidence,
-        core=shown.detected(view, "pdc_identity_core"),
-        support=shown.detected(view, "pdc_identity_support"),
-        axl_siglec6=view.sum(shown.symbols(view, shown.ASDC_FIRST)),
-        asdc_other=shown.count(view, shown.symbols(view, shown.ASDC_OTHER)),
-        foreign=shown.foreign(view, model),
+        core=tally.genes[shown.CORE],
+        support=tally.genes[shown.SUPPORT],
+        axl_siglec6=tally.umi["first"],
+        asdc_other=tally.genes["other"],
+        foreign=tally.foreign(),
         measurable=k.PDC in types,
     )
     if doublet is not None:
@@ -152,6 +151,7 @@ def annotate(
 def _evidence(
     view: PanelView,
     model: Components,
+    tally: shown.Tally,
     *,
     whole: bool,
     bounds: NDArray[np.bool_] | None,
@@ -159,10 +159,8 @@ def _evidence(
 ) -> identity.Evidence:
     """Posterior of every cell, in runs of cells that bound the memory it takes."""
     genes = list(model.genes)
-    # the depth of a cell must not grow with its response to interferon
-    response = [gene for name in RESPONSE for gene in _sets.for_species(name, view.species)]
-    depth = view.total - view.sum(set(response))
-    halves, own = shown.halves(view, model), shown.own(view)
+    depth = np.maximum(view.total - tally.umi["response"], 0.0)
+    halves, own = tally.halves(), tally.own()
     parts = []
     for start in range(0, view.n_cells, BLOCK):
         rows = slice(start, min(start + BLOCK, view.n_cells))

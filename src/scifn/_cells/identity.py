@@ -27,6 +27,8 @@ from scifn._cells.profiles import Components
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Labels = NDArray[np.object_]
+#: Numbers of genes.
+Counts = NDArray[np.integer[Any] | np.floating[Any]]
 
 #: Share of a cell's UMI that is ambient RNA (typical of droplets; Young 2020).
 AMBIENT: Final = 0.05
@@ -283,9 +285,7 @@ def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float =
     return out
 
 
-def secreting(
-    called: Labels, *, cycling: NDArray[np.int64], early: Bools, measurable: Bools
-) -> Labels:
+def secreting(called: Labels, *, cycling: Counts, early: Bools, measurable: Bools) -> Labels:
     """Antibody-secreting cells told apart: plasmablasts cycle or still look like B cells.
 
     Parameters
@@ -312,10 +312,10 @@ def pdc_calls(
     called: Labels,
     evidence: Evidence,
     *,
-    core: NDArray[np.int64],
-    support: NDArray[np.int64],
+    core: Counts,
+    support: Counts,
     axl_siglec6: Floats,
-    asdc_other: NDArray[np.int64],
+    asdc_other: Counts,
     foreign: Bools,
     measurable: bool,
 ) -> tuple[Labels, Labels]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import poisson
+from scipy.special import pdtr
 
 from scifn import _keys as k
 from scifn._cells import identity
@@ -16,6 +16,7 @@ from scifn._view import PanelView
 from scifn.genesets import _ids, _sets
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 #: One of the first and two of the rest make a pDC-like cell an AS-DC.
 ASDC_FIRST: Final = ("AXL", "SIGLEC6")
@@ -35,11 +36,11 @@ SHOWN: Final = {
 }  # fmt: skip
 #: Genes that no pDC shows two of: those of its vetoes that are neither shared with pDC (CD2, CD68)
 #: nor what ambient RNA is made of.
-FOREIGN: Final = (
-    ("MS4A1", "CD19", "CD79A", "PAX5", "BANK1"),
-    ("CD3D", "CD3E", "CD3G", "TRAC", "NKG7", "GNLY", "KLRD1"),
-    ("CD14", "FCN1", "S100A12", "VCAN", "FCGR3A", "SERPINA1"),
-)
+FOREIGN: Final = {
+    "B": ("MS4A1", "CD19", "CD79A", "PAX5", "BANK1"),
+    k.T_NK: ("CD3D", "CD3E", "CD3G", "TRAC", "NKG7", "GNLY", "KLRD1"),
+    "Mono": ("CD14", "FCN1", "S100A12", "VCAN", "FCGR3A", "SERPINA1"),
+}
 #: Types that are rare, and genes of which a cell must show two to be one (of which one, where a
 #: panel holds a single one): out of so many cells of common types some would resemble them.
 OWN: Final = {
@@ -56,6 +57,13 @@ CYCLING: Final = ("MKI67", "STMN1", "TYMS", "TOP2A")
 EARLY: Final = ("CD19", "MS4A1")
 
 
+#: Sets whose UMI do not count towards the depth of a cell: it must not grow with its response.
+RESPONSE: Final = ("isg_sc_pan", "hallmark_ifna")
+CORE, SUPPORT = "pdc_identity_core", "pdc_identity_support"
+#: Cells counted at once.
+_BLOCK: Final = 65_536
+
+
 def symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
     """Those of ``genes`` that are measured, in the symbols of the species."""
     if view.species == "human":
@@ -63,57 +71,93 @@ def symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
     return view.found([_ids.ortholog(gene) or gene for gene in genes])
 
 
-def count(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
-    """Detected genes (one UMI or more) of each cell among ``genes``."""
-    if not genes:
-        return np.zeros(view.n_cells, dtype=np.int64)
-    return np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
+def lists() -> dict[str, tuple[str, ...]]:
+    """Every list of this module by a name of its own, in human symbols."""
+    return {
+        **{f"half {name}": genes for name, genes in SHOWN.items()},
+        **{f"own {name}": genes for name, genes in OWN.items()},
+        **{f"foreign {name}": genes for name, genes in FOREIGN.items()},
+        "first": ASDC_FIRST,
+        "other": ASDC_OTHER,
+        "cycling": CYCLING,
+        "early": EARLY,
+    }
 
 
-def detected(view: PanelView, name: str) -> NDArray[np.int64]:
-    """Detected genes of each cell among those of a set."""
-    return count(view, view.found(_sets.for_species(name, view.species)))
+class Tally:
+    """Detected genes and UMI of each list in each cell, counted in one go over the panel.
 
-
-def halves(view: PanelView, model: Components) -> dict[str, identity.Shown]:
-    """Cells that show each half of a doublet: two of its genes; and more of it than ambient RNA."""
-    out = {}
-    for name, genes in SHOWN.items():
-        two = count(view, symbols(view, genes)) >= 2
-        out[name] = identity.Shown(two, two & _beyond(view, model, genes, identity.AMBIENT, 0.99))
-    return out
-
-
-def foreign(view: PanelView, model: Components) -> Bools:
-    """Cells that show B cells, T and NK cells or monocytes beyond doubt: no clean pDC.
-
-    Two of their genes, in more UMI than twice the usual ambient RNA leaves in one cell of ten
-    thousand: most pDC hold some ambient RNA, and in some samples there is much of it.
+    Attributes
+    ----------
+    genes, umi
+        {list: one number a cell}: genes with one UMI or more, and their UMI.
+    found
+        {list: the genes of it that are measured}.
     """
-    each = [
-        (count(view, symbols(view, genes)) >= 2)
-        & _beyond(view, model, genes, 2 * identity.AMBIENT, 0.9999)
-        for genes in FOREIGN
-    ]
-    return np.asarray(np.any(each, axis=0))
 
+    def __init__(self, view: PanelView, model: Components) -> None:
+        self._model = model
+        named = {name: symbols(view, genes) for name, genes in lists().items()}
+        of_set = {name: _sets.for_species(name, view.species) for name in (CORE, SUPPORT)}
+        named |= {name: view.found(genes) for name, genes in of_set.items()}
+        response = {gene for name in RESPONSE for gene in _sets.for_species(name, view.species)}
+        named |= {"response": view.found(sorted(response)), "identity": view.found(model.genes)}
+        self.found: dict[str, list[str]] = named
+        position = {gene: i for i, gene in enumerate(view.genes)}
+        weights = np.zeros((len(view.genes), len(named)), dtype=np.float32)
+        for j, genes in enumerate(named.values()):
+            weights[[position[gene] for gene in genes], j] = 1.0
+        umi = np.empty((view.n_cells, len(named)), dtype=np.float32)
+        seen = np.empty_like(umi)
+        for start in range(0, view.n_cells, _BLOCK):
+            rows = slice(start, min(start + _BLOCK, view.n_cells))
+            block = view.values[rows]
+            umi[rows] = block @ weights
+            block.data = (block.data > 0).astype(np.float32)
+            seen[rows] = block @ weights
+        self.umi: dict[str, Floats] = {
+            name: umi[:, j].astype(np.float64) for j, name in enumerate(named)
+        }
+        self.genes = {name: seen[:, j] for j, name in enumerate(named)}
 
-def _beyond(
-    view: PanelView, model: Components, genes: Sequence[str], ambient: float, quantile: float
-) -> Bools:
-    """Cells with more UMI of ``genes`` than that quantile of what ambient RNA of blood leaves."""
-    found = symbols(view, genes)
-    blood = model.blood() / model.blood().sum()
-    share = sum(blood[model.genes.index(gene)] for gene in found if gene in model.genes)
-    expected = ambient * view.sum(model.genes) * share
-    return np.asarray(view.sum(found) > poisson.ppf(quantile, expected))
+    def beyond(self, name: str, ambient: float, quantile: float) -> Bools:
+        """Cells that show two genes of a list, in more UMI than ambient RNA of blood leaves.
 
+        More than that quantile of a Poisson count whose mean is the share ``ambient`` of the
+        cell's identity UMI, times what blood's mean holds of the list.
+        """
+        blood = self._model.blood() / self._model.blood().sum()
+        index = self._model.genes.index
+        share = sum(blood[index(gene)] for gene in self.found[name] if gene in self._model.genes)
+        out = self.genes[name] >= 2
+        at = np.flatnonzero(out)
+        expected = ambient * share * self.umi["identity"][at]
+        out[at] = pdtr(self.umi[name][at] - 1, expected) >= quantile
+        return out
 
-def own(view: PanelView) -> dict[str, Bools]:
-    """Cells that show genes of their own of each rare type, where the panel holds any."""
-    out = {}
-    for name, genes in OWN.items():
-        found = symbols(view, genes)
-        if found:
-            out[name] = count(view, found) >= min(2, len(found))
-    return out
+    def halves(self) -> dict[str, identity.Shown]:
+        """Cells that show each half of a doublet: two of its genes; beyond ambient RNA."""
+        return {
+            name: identity.Shown(
+                self.genes[f"half {name}"] >= 2,
+                self.beyond(f"half {name}", identity.AMBIENT, 0.99),
+            )
+            for name in SHOWN
+        }
+
+    def own(self) -> dict[str, Bools]:
+        """Cells that show genes of their own of each rare type, where the panel holds any."""
+        return {
+            name: self.genes[f"own {name}"] >= min(2, len(self.found[f"own {name}"]))
+            for name in OWN
+            if self.found[f"own {name}"]
+        }
+
+    def foreign(self) -> Bools:
+        """Cells that show B cells, T and NK cells or monocytes beyond doubt: no clean pDC.
+
+        In more UMI than twice the usual ambient RNA leaves in one cell of ten thousand: most pDC
+        hold some ambient RNA, and in some samples there is much of it.
+        """
+        each = [self.beyond(f"foreign {name}", 2 * identity.AMBIENT, 0.9999) for name in FOREIGN]
+        return np.asarray(np.any(each, axis=0))

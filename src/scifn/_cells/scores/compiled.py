@@ -100,11 +100,11 @@ def _column_sums(
 
 def _row_sums(
     data: Any, indices: Any, indptr: Any, counts: bool, unit: float, genes: Any, all_genes: bool,
-    bin_of: Any, n_bins: int, special: Any, ptr: Any, to: Any, sign: Any, out: Any, empty: Any,
+    code: Any, n_bins: int, ptr: Any, to: Any, sign: Any, out: Any, empty: Any,
 ) -> int:  # fmt: skip
     """Sums of each cell of a block over bins and lists: its product with the weights.
 
-    ``bin_of`` is ``n_bins`` for columns without a bin. ``special`` is 1 for columns that are in a
+    ``code`` of a column is its bin, or ``n_bins`` without one; plus 128 for columns that are in a
     list, or are a list's control on their own: to ``to[ptr[j]:ptr[j + 1]]`` with ``sign``.
     """
     table = np.zeros(_TABLE, dtype=np.int64)
@@ -112,8 +112,8 @@ def _row_sums(
     # neighbours are often in one bin: two sums in turn need not wait for each other
     bins = np.zeros(2 * (n_bins + 1), dtype=np.int64)
     lists = np.zeros(out.shape[1], dtype=np.int64)
-    hit = np.empty(bin_of.size + 1, dtype=np.int64)
-    hit_log = np.empty(bin_of.size + 1, dtype=np.int64)
+    hit = np.empty(code.size + 1, dtype=np.int32)
+    hit_log = np.empty(code.size + 1, dtype=np.int64)
     for i in range(indptr.size - 1):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
         total, state = _row_total(data, indices, start, stop, genes, all_genes, counts)
@@ -138,11 +138,11 @@ def _row_sums(
                 log = table[level]
             else:
                 log = _whole(np.log1p(value * factor), unit)
-            j = _U(indices[p])
-            bins[(_U(bin_of[j]) << _U(1)) | (p & _U(1))] += log
+            mine = _U(code[_U(indices[p])])
+            bins[((mine & _U(127)) << _U(1)) | (p & _U(1))] += log
             hit[n_hits] = indices[p]  # kept only where the column is special
             hit_log[n_hits] = log
-            n_hits += _U(special[j])
+            n_hits += mine >> _U(7)
         for h in range(n_hits):
             j = _U(hit[h])
             for q in range(ptr[j], ptr[j + _U(1)]):

@@ -113,9 +113,9 @@ def _compiled_sums(block: Any, how: Logs, weights: Weights, product: Any) -> tup
     special = product.indptr[1:] - product.indptr[:-1] > (weights.bin_of >= 0)
     # bins are added by themselves: their entries here come to nothing
     sign = np.where(product.indices < n_bins, 0, product.data).astype(np.int64)
+    code = np.where(weights.bin_of < 0, n_bins, weights.bin_of) + 128 * special  # a byte: in cache
     tables = (
-        np.where(weights.bin_of < 0, n_bins, weights.bin_of).astype(np.int64), n_bins,
-        special.astype(np.uint8), product.indptr.astype(np.int64),
+        code.astype(np.uint8), n_bins, product.indptr.astype(np.int64),
         product.indices.astype(np.int64), sign,
     )  # fmt: skip
 

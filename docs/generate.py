@@ -6,6 +6,7 @@ the other, so that no column stays unexplained.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tomllib
 from importlib import import_module
@@ -43,11 +44,31 @@ def everything(folder: Path) -> None:
         "types.inc.md": types(),
         "tables.inc.md": tables(),
         "genesets.inc.md": gene_sets(),
+        "accuracy.inc.md": accuracy(),
         "errors.rst": "Errors\n======\n\n.. automodule:: scifn._errors\n   :members:\n",
         "top.rst": api("scifn", "The whole job", ["run", "report"]),
         **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},
     }.items():
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def accuracy() -> str:
+    """Figures of the identity benchmark, as its script wrote them."""
+    path = Path(__file__).parents[1] / "benchmarks" / "results" / "identity.json"
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    parts: dict[str, list[list[Any]]] = {}
+    for row in stored["figures"]:
+        met = {True: "met", False: "**missed**", None: ""}[row["met"]]
+        values = [_number(row[name]) for name in ("value", "shipped")]
+        parts.setdefault(row["part"], []).append([row["what"], *values, row["target"], met])
+    header = ["what", "found", "shipped table", "target", ""]
+    versions = ", ".join(f"{name} {version}" for name, version in stored["versions"].items())
+    tables = [f"## {part}\n\n{markdown(header, rows)}" for part, rows in parts.items()]
+    return "\n\n".join([*tables, f"Versions: {versions}."])
+
+
+def _number(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def markdown(header: list[str], rows: list[list[Any]]) -> str:

@@ -310,6 +310,14 @@ def test_names_are_read_as_elsewhere_in_scifn(adata):
     np.testing.assert_array_equal(scored(ids, {"a": genes}), wanted)
 
 
+def test_names_that_r_has_rewritten_in_the_lists(adata):
+    dashed = adata.copy()
+    dashed.var_names = ["HLA-DRA", "NEW-GENE", "AC000001.1", *adata.var_names[3:]]
+    wanted = scored(dashed, {"a": ["HLA-DRA", "NEW-GENE", "AC000001.1"]})
+    given = ["HLA.DRA", "NEW.GENE", "AC000001.1"]
+    np.testing.assert_array_equal(scored(dashed, {"a": given}), wanted)
+
+
 def test_ensembl_ids_in_the_lists_that_only_the_features_know(adata):
     """Genes outside scifn's own table, by ID, with and without symbols beside them."""
     made = [f"ENSG9{i:010d}" for i in range(5)]

@@ -126,6 +126,10 @@ def _approved(gene: str, index: Index, table: Ids, log: Log) -> str:
         return gene
     if "ENS" in gene.upper() and (id_ := ensembl_id(gene)):
         return _of_id(gene, id_, index, table, log)
+    dashed = gene.replace(".", "-")  # HLA.DRA, as R's make.names writes it
+    if dashed != gene and (dashed in table.names or dashed in index.by_name):
+        log.wanted[gene] = table.read_as.get(dashed, dashed)
+        return log.wanted[gene]
     other = "human" if table.species == "mouse" else "mouse"
     if gene in ids(other).other_names:  # a list for the other species is not folded into this one
         log.foreign.append(gene)

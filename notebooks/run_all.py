@@ -32,6 +32,17 @@ def without_picture(notebook: NotebookNode) -> list[str]:
     ]
 
 
+def warned(notebook: NotebookNode) -> list[str]:
+    """What cells wrote beside their output: a reader should meet no warning."""
+    return [
+        output.text
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.get("name") == "stderr"
+    ]
+
+
 def main() -> int:
     """Execute all, or those named on the command line."""
     paths = [Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.ipynb"))
@@ -45,6 +56,9 @@ def main() -> int:
         nbformat.write(notebook, EXECUTED / path.name)
         if lost := without_picture(notebook):
             print(f"{path.name}: no picture from {lost}", file=sys.stderr)
+            return 1
+        if said := warned(notebook):
+            print(f"{path.name}: {''.join(said)}", file=sys.stderr)
             return 1
         print(f"{path.name}: {time.monotonic() - start:.0f} s")
     return 0

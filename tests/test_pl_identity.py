@@ -194,6 +194,14 @@ def test_agreement_counts_and_shades(called):
         scifn.pl.agreement(ad.AnnData(obs=called.obs))
 
 
+def test_agreement_of_many_labels_shows_the_largest():
+    table = pd.DataFrame({"label": [f"l{i}" for i in range(70)], "cell_type": "pDC"})
+    axes = _agreement.draw(table.assign(n_cells=range(1, 71)), name="mine")
+    assert len(axes.get_yticklabels()) == _agreement.MOST
+    assert "l69 (70)" in [t.get_text() for t in axes.get_yticklabels()]
+    assert axes.get_xlabel().startswith("Rows: mine, 60 of 70 labels.")
+
+
 def test_pdc_evidence_has_every_cell_twice(called):
     figure = scifn.pl.pdc_evidence(called)
     left, right = figure.axes

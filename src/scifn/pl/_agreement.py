@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MAP: Final = LinearSegmentedColormap.from_list("white to blue", ["#ffffff", "#9dbfda", "#1d5a93"])
+#: Labels that are drawn, those of the most cells.
+MOST: Final = 60
 #: Shares above this are dark enough for white figures.
 _DARK: Final = 0.55
 
@@ -36,8 +38,8 @@ def agreement(adata: AnnData, *, labels: str | None = None, ax: Axes | None = No
 
     Returns
     -------
-    The Axes. Labels that bound the calls (``labels=`` of :func:`scifn.tl.annotate`) agree with
-    them where they could not do otherwise.
+    The Axes, with up to 60 labels, those of the most cells. Labels that bound the calls
+    (``labels=`` of :func:`scifn.tl.annotate`) agree with them where they could not do otherwise.
 
     Raises
     ------
@@ -76,6 +78,9 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None, name: str = "label") ->
     counts = table.pivot_table(
         index="label", columns="cell_type", values="n_cells", aggfunc="sum", fill_value=0
     )
+    n_labels = len(counts)
+    if n_labels > MOST:
+        counts = counts.loc[counts.sum(axis=1).nlargest(MOST).index]
     types = _style.type_order(counts.columns)
     with _style.style():
         axes = _style.new_axes(
@@ -103,7 +108,8 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None, name: str = "label") ->
             tick.set_color(_style.darker(_style.TYPE_COLORS.get(kind, _style.NEUTRAL)))
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.set_xlabel(f"Rows: {name}. Columns: calls. Figures: cells; shade: share of the row")
+        rows = f"Rows: {name}" if n_labels <= MOST else f"Rows: {name}, {MOST} of {n_labels} labels"
+        axes.set_xlabel(f"{rows}. Columns: calls. Figures: cells; shade: share of the row")
     return axes
 
 

@@ -338,3 +338,20 @@ def test_portions_cover_a_block_once(nnz):
     assert rows.tolist() == list(range(N_CELLS))
     np.testing.assert_array_equal(sp.vstack([part for _, part in parts]).toarray(), counts())
     assert all(part.nnz <= nnz or part.shape[0] == 1 for _, part in parts)
+
+
+def test_kernels_are_compiled_where_nothing_can_be_kept(monkeypatch):
+    """As in a container whose folders cannot be written to."""
+    import numba
+
+    from scifn._matrix import _numba
+
+    plain = numba.njit
+
+    def njit(**options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(**options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert _numba.compiled(lambda x: x + 1)(2) == 3

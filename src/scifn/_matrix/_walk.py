@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numba
 import numpy as np
 import scipy.sparse as sp
+
+from scifn._matrix._numba import compiled
 
 
 def _count(indices: Any, ends: Any, at: Any, start: int, stop: int, numbers: Any) -> None:
@@ -38,8 +39,8 @@ def _fill(
         at[j] = p
 
 
-_counted = numba.njit(cache=True, nogil=True)(_count)
-_filled = numba.njit(cache=True, nogil=True)(_fill)
+_counted = compiled(_count)
+_filled = compiled(_fill)
 
 
 def stripes(matrix: Any, slices: Iterator[slice]) -> Iterator[tuple[slice, Any]]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import numba
 import numpy as np
+
+from scifn._matrix._numba import compiled
 
 #: What a kernel returns: all is well, or why a block cannot be read as it is.
 FINE, UNREADABLE, NOT_COUNTS, NOT_SORTED = 0, 1, 2, 3
@@ -21,10 +22,6 @@ _TARGET: Final = 1e4
 #: Added and taken away, it rounds a double below 2**51 to a whole number.
 _ROUND: Final = 6755399441055744.0
 _U = np.uint64
-
-
-def _compile(function: Any, **options: Any) -> Any:
-    return numba.njit(cache=True, nogil=True, **options)(function)
 
 
 def _total_of(
@@ -57,14 +54,14 @@ def _total_of(
 
 
 # sums of whole numbers are exact, and of logarithms only zero matters: their order may change
-_row_total = _compile(_total_of, fastmath={"reassoc"})
+_row_total = compiled(_total_of, fastmath={"reassoc"})
 
 
 def _whole_of(value: float, unit: float) -> int:
     return np.int64((value * unit + _ROUND) - _ROUND)  # type: ignore[return-value]
 
 
-_whole = _compile(_whole_of)
+_whole = compiled(_whole_of)
 
 
 def _column_sums(
@@ -154,5 +151,5 @@ def _row_sums(
     return FINE
 
 
-column_sums = _compile(_column_sums)
-row_sums = _compile(_row_sums)
+column_sums = compiled(_column_sums)
+row_sums = compiled(_row_sums)

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from scifn._cells.scores.compiled import FINE, _compile, _row_total
+from scifn._cells.scores.compiled import FINE, _row_total
+from scifn._matrix._numba import compiled
 
 #: Counts below this are ranked by counting them.
 _TABLE: Final = 1024
@@ -33,7 +34,7 @@ def _sort(order: Any, key: Any, n: int) -> None:
         gap //= 3
 
 
-_descending = _compile(_sort)
+_descending = compiled(_sort)
 
 
 def _rank_sums(
@@ -121,4 +122,4 @@ def _rank_sums(
     return FINE
 
 
-rank_sums = _compile(_rank_sums)
+rank_sums = compiled(_rank_sums)

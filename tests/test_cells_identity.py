@@ -159,20 +159,101 @@ def test_asdc_needs_axl_or_siglec6_and_two_others():
 def test_a_pdc_shows_two_genes_of_its_own_or_four_that_it_has_in_common_with_few():
     none = dict.fromkeys([*genesets.load("pdc_identity_core"), *SUPPORT], 0)
     three = dict.fromkeys(SUPPORT[:3], 2)
+    four = {**three, SUPPORT[3]: 1}
     cells = (
         cell("pDC", **QUIET, **none),
         cell("pDC", **{**QUIET, **none, **three}),
-        cell("pDC", **{**QUIET, **none, **three, SUPPORT[3]: 1}),
+        cell("pDC", 4000, **{**QUIET, **none, **four}),
+        # deep cells of many a type show four of the second tier
+        cell("pDC", 6000, **{**QUIET, **none, **four}),
         cell("pDC", **{**QUIET, **none, "LILRA4": 3}),
         cell("pDC", **{**QUIET, **none, "LILRA4": 3, SUPPORT[0]: 1, SUPPORT[1]: 1}),
         cell("pDC", **{**QUIET, **none, "LILRA4": 3, "CLEC4C": 1}),
     )
     found = annotated(*cells).obs
-    want = ["pDC_ambiguous", "pDC_ambiguous", "pDC", "pDC_ambiguous", "pDC", "pDC"]
+    unsure = "pDC_ambiguous"
+    want = [unsure, unsure, "pDC", unsure, unsure, "pDC", "pDC"]
     assert found[k.PDC_CALL].tolist() == want
     assert found[k.CELL_TYPE].tolist() == [
         "pDC" if call == "pDC" else "DC unresolved" for call in want
     ]
+
+
+def test_what_is_won_by_asdc_without_its_genes_is_no_pdc():
+    """A myeloid cell that resembles the mean of pDC and cDC more than either."""
+    evidence = identity.Evidence(
+        types=("pDC", "AS-DC", "cDC"),
+        posterior=np.array([[0.0, 1.0, 0.0], [0.9, 0.1, 0.0]]),
+        log_odds_pdc=np.array([-30.0, 12.0]),
+        pdc_half=np.zeros(2, dtype=bool),
+        breg_log_odds=np.full(2, np.nan),
+        enough=np.ones(2, dtype=bool),
+    )
+    called, _ = identity.labels(evidence)
+    assert called.tolist() == ["AS-DC", "pDC"]
+    counts = {name: np.full(2, 5.0) for name in ("core", "support")}
+    counts |= {name: np.zeros(2) for name in ("axl_siglec6", "asdc_other")}
+    call, kind = identity.pdc_calls(
+        called, evidence, **counts, depth=np.full(2, 2e4), asdc_odds=np.full(2, -3.0),
+        foreign=np.zeros(2, dtype=bool), measurable=True,
+    )  # fmt: skip
+    assert call.tolist() == ["not_pDC", "pDC"]
+    assert kind.tolist() == ["DC unresolved", "pDC"]
+
+
+@pytest.mark.parametrize("depth", [2000, 9000, 20_000])
+def test_single_umi_of_asdc_genes_undo_no_deep_pdc(depth):
+    """One UMI each of AXL, DAB2 and CX3CR1: expected of a deep pDC, and of no shallow one."""
+    odd = cell("pDC", depth, **{**QUIET, "AXL": 1, "DAB2": 1, "CX3CR1": 1})
+    assert calls(odd, column=k.PDC_CALL) == ["AS-DC" if depth == 2000 else "pDC"]
+
+
+def test_activated_b_cells_are_not_atypical_without_a_gene_of_those():
+    own = shown.OWN["B atypical"]
+    activated = {"CD83": 20, "MIR155HG": 8, "DUSP4": 8, "EMP3": 30}
+    edits = {**dict.fromkeys(own, 0), **{gene: n for gene, n in activated.items() if gene in AT}}
+    found = calls(cell("B atypical", **edits), cell("B atypical"))
+    assert found[0] in {"B memory", "B naive", "B unresolved"}
+    assert found[1] == "B atypical"
+
+
+def test_a_t_cell_shows_a_gene_of_t_or_nk_cells_or_is_clear():
+    few = np.zeros(len(GENES))
+    few[[AT[gene] for gene in ("TMSB4X", "ACTB", "CD74")]] = 10
+    few[-5000:] = 0
+    some = few.copy()
+    some[AT["CD3D"]] = 1
+    assert calls(few, some) == ["Unassigned", "T/NK"]
+
+
+def test_a_label_makes_no_call_surer_and_what_transcripts_say_is_told():
+    obs = {"mine": ["T/NK", "T/NK"]}
+    adata = annotated(cell("pDC", **QUIET), cell("T CD4"), obs=obs, labels="mine")
+    assert adata.obs[k.CELL_TYPE].tolist() == ["T/NK", "T/NK"]
+    assert adata.obs[k.CONFIDENCE].iloc[0] < 0.1 < 0.9 < adata.obs[k.CONFIDENCE].iloc[1]
+    table = adata.uns["scifn"]["annotate"]["label_disagreement"]
+    rows = table.set_index("cell_type")["status"].to_dict()
+    assert rows == {"pDC": "differs", "T/NK": "agrees"}
+
+
+def test_labels_that_bind_nothing_are_named():
+    obs = {"mine": ["T cells", "Keratinocyte", None]}
+    adata = annotated(*[cell("T CD4")] * 3, obs=obs, labels="mine")
+    notes = adata.uns["scifn"]["annotate"]["notes"]
+    assert "labels without a place bind nothing: 'T cells', 'nan'" in notes
+    assert "'Keratinocyte': the model holds blood cells only" in notes
+    assert adata.uns["scifn"]["annotate"]["label_disagreement"]["n_cells"].sum() == 3
+    with pytest.raises(ArgumentError, match="needed: a dict"):
+        annotated(cell("T CD4"), obs={"mine": ["x"]}, labels="mine", mapping="B")
+
+
+def test_a_cell_of_which_nothing_is_seen_is_na_and_not_not_a_pdc():
+    empty = np.zeros(len(GENES))
+    found = annotated(empty, cell("T CD4")).obs
+    assert found[k.PDC_CALL].tolist() == ["NA", "not_pDC"]
+    assert found[k.BREG_KIND].tolist() == ["NA", "none"]
+    assert found[k.IL10_UMI].isna().tolist() == [True, False]
+    assert found[k.CONFIDENCE].isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -350,7 +431,8 @@ def test_a_pdc_less_likely_than_not_is_ambiguous():
     np.testing.assert_allclose(confidence, [0.45, 0.9], rtol=1e-6)
     counts = {"core": 5, "support": 5, "axl_siglec6": 0, "asdc_other": 0}
     counts = {name: np.full(2, value) for name, value in counts.items()}
-    counts["foreign"] = np.zeros(2, dtype=bool)
+    counts |= {"foreign": np.zeros(2, dtype=bool), "depth": np.full(2, 3e3)}
+    counts["asdc_odds"] = np.full(2, -9.0)
     call, kind = identity.pdc_calls(called, evidence, measurable=True, **counts)
     assert call.tolist() == ["pDC_ambiguous", "pDC"]
     assert kind.tolist() == ["DC unresolved", "pDC"]
@@ -640,7 +722,8 @@ def test_kang_calls_agree_with_each_other(kang):
     is_pdc = obs[k.CELL_TYPE] == "pDC"
     assert (is_pdc == (obs[k.PDC_CALL] == "pDC")).all()
     assert ((obs[k.PDC_CALL] == "pDC_ambiguous") <= (obs[k.CELL_TYPE] == "DC unresolved")).all()
-    assert obs[k.CONFIDENCE].between(0, 1).all()
+    assert obs[k.CONFIDENCE].dropna().between(0, 1).all()
+    assert obs[k.CONFIDENCE].isna().equals(obs[k.CELL_TYPE] == "Unassigned")
     posterior = kang[0].obsm[k.TYPE_POSTERIOR].to_numpy()
     np.testing.assert_allclose(posterior.sum(axis=1), 1.0, atol=1e-5)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -44,6 +44,8 @@ class Annotation:
     posterior: Floats
     coverage: list[dict[str, Any]]
     record: dict[str, Any]
+    #: What the transcripts alone say, where labels of the user's bounded the calls.
+    unbounded: NDArray[np.object_] | None = None
 
 
 def panel_genes(species: str = "human") -> list[str]:
@@ -94,19 +96,16 @@ def annotate(
     whole = view.n_features >= identity.WHOLE_TRANSCRIPTOME
     names = tuple(dict.fromkeys(model.types))
     tally = shown.Tally(view, model)
-    evidence = _evidence(
-        view,
-        model,
-        tally,
-        whole=whole,
-        bounds=_bounds(allowed, names, n),
-        report=told.reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types),
-    )
-    if clusters is not None:
-        evidence = identity.Evidence(
-            **{**vars(evidence), "posterior": identity.consensus(evidence, clusters)}
+    report = told.reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types)
+    free = _evidence(view, model, tally, clusters, whole=whole, bounds=None, report=report)
+    evidence = free
+    bounds = _bounds(allowed, names, n)
+    if bounds is not None:
+        evidence = _evidence(
+            view, model, tally, clusters, whole=whole, bounds=bounds, report=report
         )
     called, _ = identity.labels(evidence)
+    called = identity.without_own_genes(called, evidence, tally.genes["t_nk"] >= 1)
     called = identity.secreting(
         called,
         cycling=tally.genes["cycling"],
@@ -120,15 +119,20 @@ def annotate(
         evidence,
         core=tally.genes[shown.CORE],
         support=tally.genes[shown.SUPPORT],
+        depth=view.total,
         axl_siglec6=tally.umi["first"],
         asdc_other=tally.genes["other"],
+        asdc_odds=_asdc_odds(view, model, tally, whole),
         foreign=tally.foreign(),
         measurable=k.PDC in types,
     )
     if doublet is not None:
         calls[doublet & np.isin(calls.astype(str), ["pDC", "pDC_ambiguous"])] = "pDC_doublet"
-    confidence = _confidence(called, evidence)
-    confidence[view.total <= 0] = np.nan
+    # a label of the user's makes no call surer
+    confidence = _confidence(called, free)
+    confidence[called == k.UNASSIGNED] = np.nan
+    if doublet is not None:
+        confidence[doublet] = np.nan
     lineage = np.array([k.LINEAGE_OF[name] for name in called], dtype=object)
     kind, grade, source = _breg(view, called, lineage, evidence, k.B_TRANSITIONAL in types)
     return Annotation(
@@ -145,6 +149,7 @@ def annotate(
         posterior=np.where(view.total[:, None] > 0, evidence.posterior, np.nan),
         coverage=coverage,
         record=_record(view, model, types, b_cells, whole, len(genes)),
+        unbounded=None if bounds is None else identity.labels(free)[0],
     )
 
 
@@ -152,12 +157,13 @@ def _evidence(
     view: PanelView,
     model: Components,
     tally: shown.Tally,
+    clusters: NDArray[np.int64] | None,
     *,
     whole: bool,
     bounds: NDArray[np.bool_] | None,
     report: dict[str, str],
 ) -> identity.Evidence:
-    """Posterior of every cell, in runs of cells that bound the memory it takes."""
+    """Posterior of every cell, in runs of cells that bound the memory it takes; by cluster then."""
     genes = list(model.genes)
     depth = np.maximum(view.total - tally.umi["response"], 0.0)
     halves, own = tally.halves(), tally.own()
@@ -176,7 +182,19 @@ def _evidence(
                 report=report,
             )
         )
-    return identity.joined(parts)
+    found = identity.joined(parts)
+    if clusters is None:
+        return found
+    return replace(found, posterior=identity.consensus(found, clusters))
+
+
+def _asdc_odds(view: PanelView, model: Components, tally: shown.Tally, whole: bool) -> Floats:
+    rates = identity.expected(model)
+    depth = view.total if whole else tally.umi["identity"]
+    if not whole:
+        rates = rates / rates.sum(axis=0)
+    pair = [model.types.index(name) for name in (k.PDC, k.ASDC)]
+    return tally.asdc_odds(rates[:, pair], depth)
 
 
 def _bounds(
@@ -206,7 +224,8 @@ def _confidence(called: NDArray[np.object_], evidence: identity.Evidence) -> NDA
             within = evidence.posterior[mine][:, columns]
             sums = within.sum(axis=1, keepdims=True)
             within = np.divide(within, sums, out=np.zeros_like(within), where=sums > 0)
-            of_type = tempered(within, *TYPE)
+            # subsets of B cells have a temper of their own; what it was fitted on is B cells
+            of_type = tempered(within, *(TYPE if group == "B" else LINEAGE))
             out[mine] *= of_type[:, [kind in own for kind in types]].sum(axis=1)
     return out.astype(np.float32)
 
@@ -220,10 +239,11 @@ def _breg(
 ) -> tuple[NDArray[np.object_], Floats, NDArray[np.object_]]:
     """Kind, score and source of the Breg-like phenotype of B cells."""
     b_cell = (lineage == "B") & ~np.isin(called.astype(str), [k.PLASMABLAST, k.PLASMA])
-    kind = np.where(b_cell, "NA", "none").astype(object)
+    unknown = b_cell | ~evidence.enough
+    kind = np.where(unknown, "NA", "none").astype(object)
     grade = np.where(b_cell & gradable, evidence.breg_log_odds, np.nan)
     if gradable:
-        kind[b_cell] = "none"
+        kind[b_cell & (called != k.B_UNRESOLVED)] = "none"
         kind[called == k.B_TRANSITIONAL] = "transitional_like"
         cd24, cd27 = view.found(("CD24", "Cd24a")), view.found(("CD27", "Cd27"))
         if cd24 and cd27:
@@ -237,7 +257,7 @@ def _il10(view: PanelView) -> Floats:
     found = view.found(("IL10", "Il10"))
     if not found or not view.is_counts:
         return np.full(view.n_cells, np.nan)
-    return view.sum(found)
+    return np.where(view.total > 0, view.sum(found), np.nan)
 
 
 def _record(
@@ -261,6 +281,11 @@ def _record(
     ]
     if held:
         notes.append(f"not told apart with these features: {', '.join(held)}")
+    if {k.B_MEMORY, k.B_TRANSITIONAL} <= types:
+        notes.append(
+            "b10_like from transcripts is one UMI of CD24 and of CD27 in a memory B cell, which "
+            "takes depth: compare at equal depth only, or gate proteins"
+        )
     if k.B_TRANSITIONAL not in types:
         notes.append("Breg-like transitional B cells are not measurable")
     elif not view.found(("CD24", "Cd24a")):

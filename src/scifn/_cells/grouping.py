@@ -16,6 +16,8 @@ from scifn._errors import ArgumentError
 PDC_ALARM: Final = 0.015
 #: Types that a label of a whole lineage lets a cell be, beside those of the lineage.
 ALWAYS: Final = (k.DOUBLET,)
+#: Cell types that the model holds no component of.
+TISSUE: Final = (k.KERATINOCYTE, k.FIBROBLAST, k.ENDOTHELIUM, k.EPITHELIUM)
 
 
 def allowed(
@@ -26,8 +28,8 @@ def allowed(
         if mapping:
             raise ArgumentError("mapping= places labels: give the column of labels with labels=.")
         return None
-    mapping = dict(mapping or {})
-    values = labels.astype(str)
+    mapping = _mapping(mapping)
+    values = words(labels)
     strange = [label for label in mapping if label not in set(values)]
     if strange:
         there = ", ".join(map(repr, values.unique()[:20]))
@@ -49,6 +51,42 @@ def allowed(
     }
 
 
+def words(values: pd.Series) -> pd.Series:
+    """Values as text, missing ones as "nan" whatever pandas is installed."""
+    text = values.astype(object).where(values.notna().to_numpy(), "nan")
+    return pd.Series([str(value) for value in text], index=values.index, name=values.name)
+
+
+def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    if mapping is None:
+        return {}
+    if not isinstance(mapping, Mapping):
+        msg = f"mapping= is {mapping!r}; needed: a dict of {{label: cell type or lineage}}."
+        raise ArgumentError(msg)
+    return {str(label): str(place) for label, place in mapping.items()}
+
+
+def unplaced(labels: pd.Series, mapping: Mapping[str, str] | None) -> str:
+    """A sentence on labels that bind nothing, or that no component stands for; "" if all bind."""
+    places = {label: _mapping(mapping).get(label, label) for label in words(labels).unique()}
+    known = {*k.CELL_TYPES, *k.LINEAGES}
+    free = sorted(label for label, place in places.items() if place not in known)
+    tissue = sorted(label for label, place in places.items() if place in TISSUE)
+    text = []
+    if free:
+        listed = ", ".join(map(repr, free[:10])) + (" and others" if len(free) > 10 else "")
+        text.append(
+            f"labels without a place bind nothing: {listed}; give mapping={{label: cell type or "
+            "lineage}"
+        )
+    if tissue:
+        text.append(
+            f"{', '.join(map(repr, tissue))}: the model holds blood cells only, so that cells with "
+            "these labels stay Unassigned"
+        )
+    return "\n".join(text)
+
+
 def _lets(name: str) -> dict[str, bool]:
     """For each place (type or lineage) whether a cell there may be ``name``."""
     out = {place: name == place or name in ALWAYS for place in k.CELL_TYPES}
@@ -68,12 +106,14 @@ def disagreement(
 ) -> pd.DataFrame:
     """Cells per label and call, with whether the two agree (label, cell_type, n_cells, status).
 
+    ``called`` is what the transcripts say without the labels.
+
     The status is "agrees", "differs", or "no place" of a label that is neither a cell type or
     lineage nor in the mapping: it has bound nothing.
     """
-    table = pd.DataFrame({"label": labels.astype(str).to_numpy(), "cell_type": called.astype(str)})
+    table = pd.DataFrame({"label": words(labels).to_numpy(), "cell_type": called.astype(str)})
     counts = table.value_counts(sort=False).rename("n_cells").reset_index()
-    places = {label: (mapping or {}).get(label, label) for label in counts["label"]}
+    places = {label: _mapping(mapping).get(label, label) for label in counts["label"]}
     known = {*k.CELL_TYPES, *k.LINEAGES}
     counts["status"] = [
         "no place"
@@ -118,7 +158,7 @@ def flags(values: pd.Series | None) -> NDArray[np.bool_] | None:
 
 def pdc_alarms(calls: NDArray[np.object_], samples: pd.Series | None) -> str:
     """Samples with more pDC than unsorted blood holds, as sentences."""
-    names = np.full(calls.size, "all cells") if samples is None else samples.astype(str).to_numpy()
+    names = np.full(calls.size, "all cells") if samples is None else words(samples).to_numpy()
     share = pd.Series(calls == "pDC").groupby(names).mean()
     return "\n".join(
         f"{name}: {value:.1%} of cells are called pDC; unsorted blood holds less than "

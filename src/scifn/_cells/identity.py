@@ -45,6 +45,12 @@ CLEAR: Final = 0.5
 #: Genes of a pDC that a pDC must show: one each of those that only pDC have, a half each of those
 #: that they have in common with few others.
 PDC_GENES: Final = 2.0
+#: UMI from which a cell of another type may well show four genes of the second tier.
+DEEP: Final = 5_000.0
+#: Log odds of AS-DC from which two UMI of AXL or SIGLEC6 make a pDC doubtful: one in ten.
+DOUBT: Final = float(np.log(0.1 / 0.9))
+#: Posterior from which a lineage needs no gene of its own.
+SURE: Final = 0.95
 #: Identity UMI below which nothing is called.
 MIN_UMI: Final = 10
 #: Matrices with fewer genes are panels: their totals say nothing about a cell's depth.
@@ -285,8 +291,20 @@ def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float =
     return out
 
 
+def without_own_genes(called: Labels, evidence: Evidence, shows: Bools) -> Labels:
+    """T and NK cells that show no gene of theirs, and are not clear, are Unassigned.
+
+    They are most of blood, so that a cell of which little is seen would be one by default.
+    """
+    names, lineages = by_lineage(evidence)
+    if k.LINEAGE_OF[k.T_NK] not in names:
+        return called
+    clear = lineages[:, names.index(k.LINEAGE_OF[k.T_NK])] >= SURE
+    return np.asarray(np.where((called == k.T_NK) & ~clear & ~shows, k.UNASSIGNED, called))
+
+
 def secreting(called: Labels, *, cycling: Counts, early: Bools, measurable: Bools) -> Labels:
-    """Antibody-secreting cells told apart: plasmablasts cycle or still look like B cells.
+    """Antibody-secreting cells told apart: plasmablasts cycle.
 
     Parameters
     ----------
@@ -314,8 +332,10 @@ def pdc_calls(
     *,
     core: Counts,
     support: Counts,
+    depth: Floats,
     axl_siglec6: Floats,
     asdc_other: Counts,
+    asdc_odds: Floats,
     foreign: Bools,
     measurable: bool,
 ) -> tuple[Labels, Labels]:
@@ -327,10 +347,15 @@ def pdc_calls(
         From :func:`labels` and :func:`type_posterior`.
     core, support, asdc_other
         For each cell the number of detected genes of those sets.
+    depth
+        UMI of each cell.
     axl_siglec6
         UMI of AXL and SIGLEC6. One of them makes an AS-DC where others of its genes are there;
         without those it takes two to doubt a pDC: AXL rises with interferon, and a deep cell
         may well hold a single UMI.
+    asdc_odds
+        Log odds of AS-DC against pDC from those genes: the deeper a cell, the more of them it
+        takes.
     foreign
         Cells that show another lineage beyond ambient RNA.
     measurable
@@ -344,20 +369,25 @@ def pdc_calls(
     if k.ASDC in types:
         plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
     doublet = called == k.DOUBLET
-    like = (plasmacytoid >= CLEAR) & evidence.enough & ~doublet
-    # in the weights of the two tiers: two genes of the first, or four of the second
-    shown = core + 0.5 * support >= PDC_GENES
-    asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2)
-    pdc = like & shown & (axl_siglec6 < 2) & ~foreign
-    # the most probable type of the lineage, yet not probable by itself
-    leaning = np.isin(called.astype(str), [k.PDC, k.ASDC])
-    calls[like | leaning] = "pDC_ambiguous"
+    # the most probable type of the lineage, or probable by itself
+    like = (plasmacytoid >= CLEAR) | np.isin(called.astype(str), [k.PDC, k.ASDC])
+    like &= evidence.enough & ~doublet
+    asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2) & (asdc_odds > 0)
+    # what only resembles the mean of pDC and cDC is won by AS-DC, and is neither
+    like &= asdc | (evidence.log_odds_pdc > 0)
+    # in the weights of the two tiers: two genes of the first, or four of the second, of which a
+    # deep cell of many a type shows four
+    shown = (core + 0.5 * support >= PDC_GENES) & ((core >= 1) | (depth < DEEP))
+    doubted = (axl_siglec6 >= 2) & (asdc_odds > DOUBT)
+    pdc = like & ~asdc & (plasmacytoid >= CLEAR) & shown & ~doubted & ~foreign
+    calls[like] = "pDC_ambiguous"
     calls[pdc] = "pDC"
     calls[asdc] = "AS-DC"
     # a doublet of the model that holds a pDC, or a pDC that the user's caller flagged
     calls[doublet & (evidence.pdc_half | (plasmacytoid >= CLEAR))] = "pDC_doublet"
-    called = called.copy()
-    called[pdc] = k.PDC
-    called[asdc] = k.ASDC
-    called[calls == "pDC_ambiguous"] = k.DC_UNRESOLVED
-    return calls, called
+    calls[~evidence.enough] = "NA"
+    out = called.copy()
+    out[np.isin(called.astype(str), [k.PDC, k.ASDC]) | (like & ~doublet)] = k.DC_UNRESOLVED
+    out[pdc] = k.PDC
+    out[asdc] = k.ASDC
+    return calls, out

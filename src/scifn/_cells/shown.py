@@ -32,7 +32,8 @@ SHOWN: Final = {
         "LILRA4", "CLEC4C", "SCT", "LRRC26", "SERPINF1", "SMPD3", "PTCRA", "PACSIN1", "SHD",
         "MAP1A", "LAMP5",
     ),
-    k.PLASMA: ("MZB1", "DERL3", "TNFRSF17", "XBP1", "FKBP11", "SDC1", "POU2AF1"),
+    # XBP1, FKBP11 and POU2AF1 are in B cells, too
+    k.PLASMA: ("MZB1", "DERL3", "TNFRSF17", "SDC1", "JCHAIN"),
 }  # fmt: skip
 #: Genes that no pDC shows two of: those of its vetoes that are neither shared with pDC (CD2, CD68)
 #: nor what ambient RNA is made of.
@@ -47,11 +48,17 @@ OWN: Final = {
     # SPINK2 is left out: naive B cells and innate lymphoid cells show it too
     k.HSPC: ("CD34", "PRSS57", "SMIM24", "AVP", "CRHBP", "GATA2", "CYTL1", "EGFL7"),
     k.BASO_MAST: ("CLC", "HDC", "MS4A2", "MS4A3", "GATA2", "CPA3", "TPSAB1"),
-    k.PLASMABLAST: ("JCHAIN", *SHOWN[k.PLASMA]),
-    k.PLASMA: ("JCHAIN", *SHOWN[k.PLASMA]),
+    k.PLASMABLAST: SHOWN[k.PLASMA],
+    k.PLASMA: SHOWN[k.PLASMA],
+    # one is enough: activated B cells share everything else with them
+    k.B_ATYPICAL: ("FCRL5", "FCRL3", "ZEB2", "TBX21", "ITGAX", "FGR", "HCK", "SOX5"),
     k.PLATELET: ("PPBP", "PF4", "GP9", "GNG11", "TUBB1", "ITGA2B", "CLU", "CAVIN2"),
     k.ERYTHROCYTE: ("HBB", "HBA1", "HBA2", "HBD", "ALAS2", "AHSP", "CA1"),
 }
+#: Genes of its own that a cell must show of those types; two where nothing is said.
+NEEDED: Final = {k.B_ATYPICAL: 1}
+#: What T and NK cells show; a cell with none of it is one only where the rest is clear.
+T_NK_ANY: Final = (*SHOWN[k.T_NK], "IL7R", "CD7")
 #: Cell cycle, and what plasmablasts keep of B cells.
 CYCLING: Final = ("MKI67", "STMN1", "TYMS", "TOP2A")
 EARLY: Final = ("CD19", "MS4A1")
@@ -79,6 +86,7 @@ def lists() -> dict[str, tuple[str, ...]]:
         **{f"foreign {name}": genes for name, genes in FOREIGN.items()},
         "first": ASDC_FIRST,
         "other": ASDC_OTHER,
+        "t_nk": T_NK_ANY,
         "cycling": CYCLING,
         "early": EARLY,
     }
@@ -119,6 +127,32 @@ class Tally:
             name: umi[:, j].astype(np.float64) for j, name in enumerate(named)
         }
         self.genes = {name: seen[:, j] for j, name in enumerate(named)}
+        self.single = {gene: view.sum([gene]) for gene in (*named["first"], *named["other"])}
+
+    def asdc_odds(self, rates: Floats, depth: Floats) -> Floats:
+        """Log odds of AS-DC against pDC from the AS-DC genes alone, priors of both in them.
+
+        Parameters
+        ----------
+        rates
+            Genes of the model x (pDC, AS-DC): expected shares of all UMI, ambient RNA in them.
+        depth
+            UMI of each cell.
+        """
+        out = np.full(depth.size, float(np.log(self._prior(k.ASDC) / self._prior(k.PDC))))
+        for name in ("first", "other"):
+            for gene in self.found[name]:
+                if gene not in self._model.genes:
+                    continue
+                means = np.maximum(depth, 1.0)[:, None] * rates[self._model.genes.index(gene)]
+                weights = np.log(means) - np.log(means + identity.SIZE)
+                constant = identity.SIZE * np.log1p(means / identity.SIZE)
+                out += self.single[gene] * (weights[:, 1] - weights[:, 0])
+                out -= constant[:, 1] - constant[:, 0]
+        return out
+
+    def _prior(self, name: str) -> float:
+        return float(self._model.priors[self._model.types.index(name)])
 
     def beyond(self, name: str, ambient: float, quantile: float) -> Bools:
         """Cells that show two genes of a list, in more UMI than ambient RNA of blood leaves.
@@ -148,7 +182,8 @@ class Tally:
     def own(self) -> dict[str, Bools]:
         """Cells that show genes of their own of each rare type, where the panel holds any."""
         return {
-            name: self.genes[f"own {name}"] >= min(2, len(self.found[f"own {name}"]))
+            name: self.genes[f"own {name}"]
+            >= min(NEEDED.get(name, 2), len(self.found[f"own {name}"]))
             for name in OWN
             if self.found[f"own {name}"]
         }
@@ -157,7 +192,12 @@ class Tally:
         """Cells that show B cells, T and NK cells or monocytes beyond doubt: no clean pDC.
 
         In more UMI than twice the usual ambient RNA leaves in one cell of ten thousand: most pDC
-        hold some ambient RNA, and in some samples there is much of it.
+        hold some ambient RNA, and in some samples there is much of it. A cell with less than two
+        core genes of pDC is given the benefit of less doubt: one cell of a hundred.
         """
-        each = [self.beyond(f"foreign {name}", 2 * identity.AMBIENT, 0.9999) for name in FOREIGN]
-        return np.asarray(np.any(each, axis=0))
+        thin = self.genes[CORE] < 2
+        out = np.zeros(thin.size, dtype=bool)
+        for name in FOREIGN:
+            out |= self.beyond(f"foreign {name}", 2 * identity.AMBIENT, 0.9999)
+            out |= thin & self.beyond(f"foreign {name}", identity.AMBIENT, 0.99)
+        return out

@@ -57,7 +57,8 @@ def annotate(
         Column of obs with the sample (10x lane) of each cell. A sample in which more than
         1.5 % of the cells are called pDC is reported: unsorted blood holds less.
     labels
-        Column of obs with labels of your own; they bound what a cell may become.
+        Column of obs with labels of your own; they bound what a cell may become. What the
+        transcripts alone say of each label stands in ``label_disagreement``.
     mapping
         {label: cell type or lineage}; labels without one bind nothing.
     clusters
@@ -69,7 +70,9 @@ def annotate(
         ``uns["<key>_names"]``), or an AnnData; of a MuData its protein modality. Cells are matched
         by name. pDC and Breg-like cells are then gated on surface proteins too.
     doublets
-        Column of obs of a doublet caller (boolean, or "doublet" among its values).
+        Column of obs of a doublet caller (boolean, or "doublet" among its values). The model's own
+        doublets are those with two genes of each half; of a pDC with few transcripts of a second
+        cell it sees about half, so that a caller is worth running.
     %(overwrite)s
     %(matrix)s
 
@@ -93,14 +96,20 @@ def annotate(
     ``.obs["scifn_cell_type"]``, ``.obs["scifn_lineage"]`` : categorical
         Cell type and its lineage (B, DC, Mono, T/NK, Other, Unassigned).
     ``.obs["scifn_confidence"]`` : float32, 0 to 1
-        How often such a call is right: the posterior, tempered on labelled cells. NaN where surface
-        proteins decided.
+        How often such a call is right: the posterior, tempered on labelled cells (lineages of
+        sorted T, NK and B cells; naive, memory and DN2 B cells). Of pDC and AS-DC, and of
+        plasmablasts and plasma cells, it is that the cell is one of the two; of naive B cells, that
+        it is one or transitional; of "unresolved" and ambiguous cells, that the lineage is right.
+        Your labels do not raise it. NaN in Unassigned cells and where surface proteins or
+        ``doublets`` decided.
     ``.obs["scifn_pdc_call"]`` : categorical
         pDC, pDC_ambiguous, AS-DC, pDC_doublet, not_pDC, or NA where pDC cannot be told.
     ``.obs["scifn_pdc_score"]`` : float32
         Log likelihood ratio of pDC against the best other type.
     ``.obs["scifn_breg_kind"]`` : categorical
         transitional_like, b10_like, none, NA. A phenotype: suppressive function is not measured.
+        From transcripts b10_like is a memory B cell with a UMI each of CD24 and CD27, of which
+        deep cells show more: compare it at equal depth only.
     ``.obs["scifn_breg_score"]`` : float32
         Log likelihood ratio of transitional against naive and memory B; CD38 has no weight.
     ``.obs["scifn_breg_evidence"]`` : categorical
@@ -195,10 +204,12 @@ def _apply(
         "doublets": doublets or "",
         "alarms": grouping.pdc_alarms(result.pdc_call, sample_values),
     }
-    if label_values is not None:
+    if label_values is not None and result.unbounded is not None:
         record["label_disagreement"] = grouping.disagreement(
-            label_values, result.cell_type, mapping
+            label_values, result.unbounded, mapping
         )
+        notes = [record["notes"], grouping.unplaced(label_values, mapping)]
+        record["notes"] = "\n".join(filter(None, notes))
     if surface_calls is not None:
         record["surface_calls"] = surface_calls
     _write(adata, view, result, record)

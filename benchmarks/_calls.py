@@ -21,6 +21,7 @@ from _shared import Sheet, load
 
 from scifn import _view
 from scifn._cells import annotate as model
+from scifn._cells import told
 from scifn._cells.profiles import Components, components, read_table
 from scifn.tl._leiden import leiden
 
@@ -99,7 +100,7 @@ def call(adata: ad.AnnData, without: tuple[str, ...], *, clusters: bool = False)
     table = table_without(*without)
     genes = {*model.panel_genes(), *SHOWN_TOO, *(table.genes if table else ())}
     view = _view.read(adata, sorted(genes))
-    codes = leiden(view, model.panel_genes()) if clusters else None
+    codes = leiden(view, list(told.table_of("human").genes)) if clusters else None
     held_out = Called(adata, view, model.annotate(view, clusters=codes, table=table))
     if table is None:
         return Pair(held_out, None)

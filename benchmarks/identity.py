@@ -294,6 +294,7 @@ PARTS: dict[str, Callable[[Sheet], None]] = {
     "csle": csle,
     "dsb": checks.dsb,
     "cohort": checks.cohort,
+    "depths": checks.depths,
     "reliability": checks.reliability,
     "interferon": checks.interferon,
     "speed": checks.speed,

@@ -191,13 +191,13 @@ class Tally:
     def foreign(self) -> Bools:
         """Cells that show B cells, T and NK cells or monocytes beyond doubt: no clean pDC.
 
-        In more UMI than twice the usual ambient RNA leaves in one cell of ten thousand: most pDC
-        hold some ambient RNA, and in some samples there is much of it. A cell with less than two
-        core genes of pDC is given the benefit of less doubt: one cell of a hundred.
+        In more UMI than four times the usual ambient RNA leaves in one cell of ten thousand: most
+        pDC hold some ambient RNA, and in some samples there is much of it. A cell with less than
+        two core genes of pDC is given less benefit of the doubt: once the usual, one of a hundred.
         """
         thin = self.genes[CORE] < 2
         out = np.zeros(thin.size, dtype=bool)
         for name in FOREIGN:
-            out |= self.beyond(f"foreign {name}", 2 * identity.AMBIENT, 0.9999)
+            out |= self.beyond(f"foreign {name}", 4 * identity.AMBIENT, 0.9999)
             out |= thin & self.beyond(f"foreign {name}", identity.AMBIENT, 0.99)
         return out

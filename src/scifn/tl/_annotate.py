@@ -9,7 +9,7 @@ import pandas as pd
 
 from scifn import _keys as k
 from scifn import _slots
-from scifn._cells import agreement, grouping
+from scifn._cells import agreement, grouping, told
 from scifn._cells import annotate as model
 from scifn._cells.protein import Surface, gate_cells
 from scifn._docs import shared
@@ -185,7 +185,7 @@ def _apply(
     counts = None if protein is None else _counts(adata, view, protein)
     codes = None
     if clusters == "leiden":
-        codes = leiden(view, model.panel_genes(view.species))
+        codes = leiden(view, list(told.table_of(view.species).genes))
     elif clusters is not None:
         codes = grouping.codes(_slots.column(adata, clusters, "clusters"))
     allowed = grouping.allowed(label_values, mapping)

@@ -161,3 +161,12 @@ def test_the_program_says_what_is_wrong(capsys, given, match):
     told = capsys.readouterr()
     assert match in told.err
     assert told.out == ""
+
+
+def test_several_copies_and_bursts_give_a_row_each():
+    several = {"copies": [1, 5, 20], "capture": [0.07, 0.1], "burst_size": [1.0, 2.0]}
+    table = scifn.get.power(n_pdc=100, producer_fraction=0.05, detection=several)
+    assert len(table) == 12
+    one = {"copies": 5, "capture": 0.1, "burst_size": 2.0}
+    alone = scifn.get.power(n_pdc=100, producer_fraction=0.05, detection=one)
+    assert alone["detection"].iloc[0] in set(table["detection"])

@@ -570,3 +570,37 @@ def test_scores_outlive_a_run():
     scifn.tl.score(adata, sets, overwrite=True)
     pd.testing.assert_frame_equal(adata.obs[columns], before)
     assert adata.uns["scifn"]["steps"]["annotate"] == "done"
+
+
+def test_counts_that_something_was_taken_from_are_brought_to_one_depth():
+    """A whole transcriptome less ambient RNA: as deep as its cells, unless normalized."""
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.2, 4.0, 60)
+    counts = rng.poisson(depth[:, None] * rng.gamma(0.3, 2.0, 5200)) * 0.95 - 0.01
+    cleaned = ad.AnnData(sp.csr_matrix(np.maximum(counts, 0).astype(np.float32)))
+    cleaned.var_names = [f"G{i}" for i in range(5200)]
+    logs = cleaned.copy()
+    sc.pp.normalize_total(logs, target_sum=1e4)
+    sc.pp.log1p(logs)
+    sets = {"s": [f"G{i}" for i in range(40)]}
+    for adata in (cleaned, logs):
+        scifn.tl.score(adata, sets, method="mean", species="human")
+    np.testing.assert_allclose(cleaned.obs["scifn_s"], logs.obs["scifn_s"], rtol=1e-5)
+    assert cleaned.uns["scifn"]["score"]["sets"]["normalized"].all()
+    # a panel's own total is not that of the cell: it stays as it is
+    part = cleaned[:, :300].copy()
+    scifn.tl.score(part, sets, method="mean", species="human", overwrite=True)
+    assert not part.uns["scifn"]["score"]["sets"]["normalized"].any()
+
+
+def test_a_model_may_be_the_object_that_holds_it():
+    rng = np.random.default_rng(1)
+    adata = ad.AnnData(sp.csr_matrix(rng.poisson(1.0, (50, 200)).astype(np.float32)))
+    adata.var_names = [f"G{i}" for i in range(200)]
+    other = adata[:1].copy()
+    sets = {"s": [f"G{i}" for i in range(20)]}
+    scifn.tl.score(adata, sets, species="human")
+    scifn.tl.score(other, sets, model=adata, species="human")
+    assert other.obs["scifn_s"].iloc[0] == adata.obs["scifn_s"].iloc[0]
+    with pytest.raises(ArgumentError, match="model= is int; needed: uns"):
+        scifn.tl.score(other, sets, model=3, species="human", overwrite=True)

@@ -79,7 +79,10 @@ def record(model: Mapping[str, Any] | str | Path | None, step: str) -> dict[str,
     """Everything that ``step`` stored in the earlier run ``model``; None without a model."""
     if model is None:
         return None
-    uns = _read_uns(Path(model)) if isinstance(model, str | Path) else model
+    uns = _read_uns(Path(model)) if isinstance(model, str | Path) else getattr(model, "uns", model)
+    if not isinstance(uns, Mapping):
+        msg = f"model= is {type(model).__name__}; needed: uns['scifn'], or the path of an h5ad."
+        raise ArgumentError(msg)
     steps: Mapping[str, Any] = uns.get(k.UNS, uns)
     if step not in steps:
         there = ", ".join(map(repr, steps)) or "nothing"

@@ -138,11 +138,14 @@ def _detection(given: Any) -> list[float]:
             "'burst_size')."
         )
         raise ArgumentError(msg)
-    copies, size = (_floats(given.get(name, np.inf), name)[0] for name in ("copies", "burst_size"))
-    if not (0 <= copies < np.inf and size > 0):
+    copies, sizes = (_floats(given.get(name, np.inf), name) for name in ("copies", "burst_size"))
+    if not all(0 <= m < np.inf for m in copies) or not all(size > 0 for size in sizes):
         raise ArgumentError("detection: 'copies' must be 0 or more, 'burst_size' above 0.")
     capture = _shares(given["capture"], "capture")
-    return [float(model_.cell_detection(copies, q, burst_size=size)) for q in capture]
+    return [
+        float(model_.cell_detection(m, q, burst_size=size))
+        for m, q, size in product(copies, capture, sizes)
+    ]
 
 
 def _shares(given: Any, name: str) -> list[float]:

@@ -173,7 +173,6 @@ def _columns(
             raise ArgumentError(msg)
         if columns.count(column) > 1:
             raise ArgumentError(f"two gene sets would be written to obs[{column!r}]; rename one.")
-    _slots.guard(adata, obs=columns, overwrite=overwrite)
     ours = adata.uns.get(k.UNS, {}).get(k.SCORE, {})
     written = set(ours[k.SCORE_SETS]["column"].astype(str)) if ours else set()
     theirs = [name for name in columns if name in adata.obs and name not in written]
@@ -183,6 +182,7 @@ def _columns(
             "is not replaced. Give another key_added=, or remove the column."
         )
         raise OverwriteError(msg)
+    _slots.guard(adata, obs=columns, overwrite=overwrite)
     return columns
 
 

@@ -140,7 +140,7 @@ def _normalize(asked: Request) -> bool:
         same = rows[rows["scale"].astype(str) == asked.scale.kind]
         if len(same):
             return bool(same["normalized"].iloc[-1])
-    return needs_normalizing(asked.scale)
+    return needs_normalizing(asked.scale, int(asked.genes.sum()))
 
 
 def _weights(

@@ -18,6 +18,8 @@ TARGET: Final = 1e4
 UNIT: Final = 2.0**32
 #: A target sum this close to 10,000 is 10,000.
 _CLOSE: Final = 1e-3
+#: Matrices with fewer genes are panels: their totals say nothing about a cell's depth.
+WHOLE_TRANSCRIPTOME: Final = 5_000
 
 
 @dataclass(frozen=True)
@@ -116,16 +118,20 @@ def _like(block: Any, data: NDArray[np.float64]) -> Any:
     return sp.csr_array((data, block.indices, block.indptr), shape=block.shape, copy=False)
 
 
-def needs_normalizing(scale: _matrix.Scale) -> bool:
+def needs_normalizing(scale: _matrix.Scale, n_genes: int) -> bool:
     """Whether cells are brought to a sum of 10,000.
 
-    Counts are, and values whose cells all have another sum. Values without a common sum are a
-    part of the genes of a normalized matrix: their own total is not that of the cell.
+    Counts are, and values whose cells all have another sum. Linear values without a common sum
+    that are a whole transcriptome are counts from which somebody took something (ambient RNA,
+    shares of reads with several places), and as deep as their cells. Values of fewer genes are
+    a part of a normalized matrix: their own total is not that of the cell. Logarithms without a
+    common sum were normalized by a size factor of another kind, and stay as they are.
     """
     if scale.kind == "counts":
         return True
-    off = abs(scale.target_sum - TARGET)
-    return bool(np.isfinite(scale.target_sum) and off > _CLOSE * TARGET)
+    if np.isfinite(scale.target_sum):
+        return bool(abs(scale.target_sum - TARGET) > _CLOSE * TARGET)
+    return scale.kind == "normalized" and n_genes >= WHOLE_TRANSCRIPTOME
 
 
 def merged_selector(groups: Sequence[tuple[int, ...]], n_features: int) -> Any:

@@ -35,8 +35,8 @@ What fitted a parameter
   gene sets                           literature, as each set says (scifn genes)
   cell types of scores on kang        the program's own calls, whose table has seen kang's types;
                                       AUC by type is by the labels of the data set
-  swapped reads of bulk libraries     literature (0.1 to 2 %); set with P259 at hand, so the split
-                                      into called and not called there is no independent test
+  swapped reads of bulk libraries     literature (0.5 to a few %), but set with P259 at hand: what
+                                      is called there is no independent test, how it ranks is
   evidence, capacity                  nothing: their figures come from arithmetic and controls
 What tested it
   response                            kang_ifnb_fullgenes_annot, kang_muscat_example
@@ -185,9 +185,8 @@ def pairs(sheet: Sheet) -> None:
     sums = _sums(adata, groups.to_numpy())
     sums.obs[k.CELL_TYPE] = pd.Categorical([k.T_NK] * sums.n_obs)  # not used without controls
     tl.response(sums)
-    bulk = pd.Series(sums.obs[k.RESPONSE_TYPE1].to_numpy(),
-                     pd.MultiIndex.from_tuples([tuple(n.split("|")) for n in sums.obs_names]))  # fmt: skip
-    bulk = bulk.unstack()
+    parts = pd.MultiIndex.from_tuples([tuple(name.split("|")) for name in sums.obs_names])
+    bulk = pd.Series(sums.obs[k.RESPONSE_TYPE1].to_numpy(), parts).unstack()
     for name, table in {"mean of cells": cells, "pseudobulk, absolute": bulk}.items():
         both = table.dropna()
         up = int((both["stim"] > both["ctrl"]).sum())
@@ -290,12 +289,12 @@ def none_found(sheet: Sheet) -> None:
     sheet.listing("bounds", mine[["cell_type", "n_cells", "upper95", "statement"]])
 
 
-# --- capacity ---------------------------------------------------------------------------------------
+# --- capacity ------------------------------------------------------------------------------
 def capacity(sheet: Sheet) -> None:
     sheet.start(
         "capacity: a shift of interferon-stimulated genes alone; mean residual, in SD",
-        "Simulated cohort, every type: each UMI of the program is drawn a second time (Poisson) in",
-        "half of the cells (isg_sc_pan and Hallmark interferon alpha); the others are the controls.",
+        "Simulated cohort, every type: each UMI of the program (isg_sc_pan, Hallmark interferon",
+        "alpha) is drawn a second time (Poisson) in half of the cells; the others are controls.",
     )
     adata = datasets.cohort(n_patients=6, n_controls=6, cells_per_donor=1500, rng=5)
     adata.obs[k.CELL_TYPE] = pd.Categorical(adata.obs["truth_cell_type"].astype(str))

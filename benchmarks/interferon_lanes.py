@@ -31,9 +31,8 @@ def lanes(sheet: Sheet) -> None:
         _null(sheet, name, size)
     for mean, least in ((10.0, 0.75), (2.0, 0.45)):
         for name, size in {"Poisson": POISSON, "bursts, size 1": 1.0}.items():
-            target = least if size == POISSON else None
             _spiked(sheet, f"mean {mean:g} UMI ({name})", Producers({k.PDC: 0.12}, mean, size),
-                    target)  # fmt: skip
+                    least)  # fmt: skip
 
 
 def _null(sheet: Sheet, name: str, size: float) -> None:

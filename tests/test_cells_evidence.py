@@ -8,13 +8,13 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse, stats
+from scipy import integrate, sparse, stats
 from sklearn.metrics import roc_auc_score
 
 import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
-from scifn._cells import evidence
+from scifn._cells import evidence, producers
 from scifn._cells.production import SOUP_GENES
 from scifn._errors import ArgumentError, InputFileError, ScaleError
 
@@ -96,24 +96,81 @@ def test_posterior_rises_with_umi_and_is_near_zero_without():
     umi = rng.poisson(2e-3, n).astype(float)
     umi[:7] = [0, 1, 2, 3, 5, 10, 40]
     for size in (np.inf, 1.0):
-        found = evidence.posterior(umi, 4e-7 * total, total, size, np.zeros(n, dtype=int))
+        null = evidence.log_pmf(umi, 4e-7 * total, size)
+        found = producers.posterior(umi, 4e-7 * total, total, null, np.zeros(n, dtype=int))
         assert all(a < b or b > 1 - 1e-9 for a, b in pairwise(found[:7]))
         assert found[umi == 0].max() < 0.01
         assert found[5] > 0.99
     assert ((found >= 0) & (found <= 1)).all()
 
 
-def test_posterior_of_one_iteration_fixpoint_by_hand():
-    """At the fixpoint the share of a group is its mean posterior, shrunk by Beta(0.5, 50)."""
-    total, umi = np.full(60, 1000.0), np.zeros(60)
-    umi[:4] = [8, 12, 6, 9]
-    expected = np.full(60, 0.01)
-    found = evidence.posterior(umi, expected, total, np.inf, np.zeros(60, dtype=int))
-    share = (found.sum() + 0.5) / (60 + 50.5)
-    mean = (found * np.maximum(umi - expected, 0)).sum() / found.sum()
-    producing = stats.nbinom.pmf(umi, 1, 1 / (1 + 0.01 + mean))
-    joint = share * producing, (1 - share) * stats.poisson.pmf(umi, expected)
-    np.testing.assert_allclose(found, joint[0] / (joint[0] + joint[1]), atol=1e-6)
+def by_quadrature(umi, expected, depth, size, groups):
+    """The posterior from its definition: every share integrated by scipy, means summed over."""
+
+    def pmf(x, mean, size):
+        if np.isinf(size):
+            return stats.poisson.pmf(x, mean)
+        return stats.nbinom.pmf(x, size, size / (size + mean))
+
+    null = pmf(umi, expected, size)
+    grid = 2.0 ** np.arange(np.ceil(np.log2(max(64, umi.max()))) + 1)
+    weights, values = [], []
+    for mean in grid:
+        ratio = pmf(umi, expected + mean * depth, 1.0) / null
+        weight, value = 1.0, np.zeros(umi.size)
+        for group in np.unique(groups):
+            mine = groups == group
+
+            def joint(t, mine=mine, ratio=ratio):
+                # t = sqrt(share) takes away the pole of Beta(0.5, 50) at 0
+                return (
+                    np.prod(1 - t**2 + t**2 * ratio[mine]) * stats.beta.pdf(t**2, 0.5, 50) * 2 * t
+                )
+
+            whole = integrate.quad(joint, 1e-12, 1, epsabs=0, epsrel=1e-9, limit=400)[0]
+            for i in np.flatnonzero(mine):
+                one = ratio[i]
+                part = integrate.quad(
+                    lambda t, one=one: joint(t) * t**2 * one / (1 - t**2 + t**2 * one),
+                    1e-12, 1, epsabs=0, epsrel=1e-9, limit=400,
+                )[0]  # fmt: skip
+                value[i] = part / (1 + whole)
+            weight *= 0.5 + 0.5 * whole
+        weights.append(weight)
+        values.append(value)
+    return np.average(values, axis=0, weights=weights)
+
+
+@pytest.mark.parametrize("size", [np.inf, 2.0])
+def test_posterior_is_the_integral_of_its_definition(size):
+    umi = np.array([0.0, 1, 2, 7, 0, 0, 1, 0, 0, 0])
+    total = np.array([4e3, 3e3, 5e3, 4e3, 2e3, 6e3, 5e3, 4e3, 4e3, 3e3])
+    groups = np.array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1])
+    expected = 5e-6 * total
+    null = evidence.log_pmf(umi, expected, size)
+    found = producers.posterior(umi, expected, total, null, groups)
+    want = by_quadrature(umi, expected, total / total.mean(), size, groups)
+    np.testing.assert_allclose(found, want, rtol=0.01, atol=1e-6)
+    # seven UMI say more than two, two more than one, and one more than none
+    assert found[3] > found[2] > found[1] > found[0]
+
+
+def test_prior_of_the_share_is_that_beta():
+    share, weight = producers.shares()
+    assert weight.sum() == pytest.approx(1)
+    assert (share * weight).sum() == pytest.approx(0.5 / 50.5, rel=0.01)
+    below = weight[share < 0.01].sum()
+    assert below == pytest.approx(stats.beta.cdf(0.01, 0.5, 50), abs=0.04)
+
+
+def test_posterior_of_nothing_and_of_a_lone_group():
+    empty = np.zeros(0)
+    assert producers.posterior(empty, empty, empty, empty, empty.astype(int)).size == 0
+    total = np.full(300, 4e3)
+    null = evidence.log_pmf(np.zeros(300), 1e-6 * total, np.inf)
+    quiet = producers.posterior(np.zeros(300), 1e-6 * total, total, null, np.arange(300) % 3)
+    assert quiet.max() < 1e-3  # nothing was seen: less than one expected producer in all
+    assert quiet.sum() < 0.5
 
 
 def test_labels():
@@ -402,15 +459,20 @@ def test_purified_libraries(shared_data):
     virus = (obs["virus"] == "HRV").to_numpy()
     assert virus.sum() == 22
     assert virus.size == 35
-    # the posterior, whose null knows no spread between libraries, saturates: see issue of evidence
     assert roc_auc_score(virus, -obs[k.IFNA_P_VALUE]) == 1.0
+    assert roc_auc_score(virus, obs[k.IFNA_POSTERIOR]) == 1.0
     assert (obs.loc[virus, k.IFNA_EVIDENCE] == "strong").all()
     empty = obs[k.IFNA_UMI] == 0
     assert (obs.loc[empty, k.IFNA_EVIDENCE] == "none").all()
     assert (obs.loc[empty, k.IFNA_P_VALUE] == 1).all()
     rate = obs[k.IFNA_UMI] / np.asarray(libraries.X.sum(axis=1)).ravel()
     told = obs["IFNa_pg_ml"].notna()
-    assert stats.spearmanr(rate[told], obs.loc[told, "IFNa_pg_ml"]).statistic >= 0.84
+    protein = obs.loc[told, "IFNa_pg_ml"]
+    assert stats.spearmanr(rate[told], protein).statistic >= 0.84
+    # evidence and rate rank alike, and what other libraries leave is no evidence
+    assert stats.spearmanr(rate, -obs[k.IFNA_P_VALUE]).statistic >= 0.99
+    assert stats.spearmanr(-obs.loc[told, k.IFNA_P_VALUE], protein).statistic >= 0.84
+    assert (obs.loc[~virus, k.IFNA_EVIDENCE] == "none").all()
 
 
 def test_kang_has_no_ifna_feature(shared_data):

@@ -130,7 +130,7 @@ def assert_as_before(adata, before):
 
 def test_a_run_writes_what_is_promised_and_leaves_the_rest(cohort, done):
     assert set(OBS) == {name for name in done.obs if name.startswith("scifn_")}
-    assert {k.TYPE_POSTERIOR, k.CAPACITY} == set(done.obsm)
+    assert {k.TYPE_POSTERIOR, k.CAPACITY, k.LIGAND_EVIDENCE} == set(done.obsm)
     for name, columns in TABLES.items():
         assert set(columns) <= set(done.uns["scifn"][name].columns), name
     assert set(TABLES) | {"version", "input", "steps"} <= set(done.uns["scifn"])

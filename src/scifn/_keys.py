@@ -33,6 +33,7 @@ IFNB1_UMI: Final = "scifn_ifnb1_umi"
 IFNK_UMI: Final = "scifn_ifnk_umi"
 IFN1_OTHER_UMI: Final = "scifn_ifn1_other_umi"
 IFNL_UMI: Final = "scifn_ifnl_umi"
+LIGAND_EVIDENCE: Final = "scifn_ligand_evidence"  # obsm
 
 CAPACITY: Final = "scifn_capacity"  # obsm
 
@@ -103,6 +104,11 @@ BREG_KINDS: Final = ("transitional_like", "b10_like", "none", "NA")
 BREG_EVIDENCES: Final = ("none", "transcript", "protein")
 EVIDENCES: Final = ("none", "weak", "strong", "not_measurable")
 STRATA: Final = ("high", "low", "indeterminate", "not_computable")
+#: Ligands whose transcripts are tested: name in columns -> name in tables. IFNA leads.
+LIGANDS: Final[dict[str, str]] = {
+    "ifna": "IFNA", "ifnb1": "IFNB1", "ifnk": "IFNK", "ifn1_other": "IFNW1/IFNE", "ifnl": "IFNL",
+    "il10": "IL10",
+}  # fmt: skip
 CAPACITY_MODULES: Final = ("tlr79", "tlr3", "rlr", "cgas_sting", "brakes")
 
 # --- tables in uns["scifn"] --------------------------------------------------

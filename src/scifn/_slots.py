@@ -146,7 +146,8 @@ def outdate(adata: AnnData, step: str) -> None:
         for column in _BY_TYPE_OBS:
             if column in adata.obs:
                 del adata.obs[column]
-        if k.CAPACITY in adata.obsm:
-            del adata.obsm[k.CAPACITY]
+        for name in (k.CAPACITY, k.LIGAND_EVIDENCE):
+            if name in adata.obsm:
+                del adata.obsm[name]
         for record in ("production", "capacity", "response"):
             slot.pop(record, None)

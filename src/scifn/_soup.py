@@ -10,9 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _slots, _view
+from scifn._cells.ligands import LIGANDS
 from scifn._cells.production import Soup
 from scifn._errors import ArgumentError, InputFileError
-from scifn.genesets import _ids, _sets
+from scifn.genesets import _ids
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -23,7 +24,7 @@ MIN_EMPTY_UMI = 1_000
 
 
 def soup_of(ambient: AnnData | pd.Series | str | None, adata: AnnData, species: str) -> Soup | None:
-    """IFNA and all UMI of the soup; None where the user gives none.
+    """UMI of each ligand and all UMI of the soup; None where the user gives none.
 
     Raises
     ------
@@ -32,14 +33,15 @@ def soup_of(ambient: AnnData | pd.Series | str | None, adata: AnnData, species: 
     """
     if ambient is None:
         return None
-    genes = _sets.for_species("ifn_alpha", species)
+    genes = {ligand.name: ligand.genes(species) for ligand in LIGANDS}
+    every = sorted({gene for names in genes.values() for gene in names})
     if isinstance(ambient, pd.Series):
         return _of_series(ambient, genes, species)
     droplets: Any = _read(Path(ambient)) if isinstance(ambient, str | Path) else ambient
     if not hasattr(droplets, "obs_names"):
         msg = f"ambient= is a {type(ambient).__name__}; needed: an AnnData, a path or a Series."
         raise ArgumentError(msg)
-    view = _view.read(droplets, genes, species=species)
+    view = _view.read(droplets, every, species=species)
     view.need_counts("ambient=")
     empty = (view.total < EMPTY_BELOW) & ~droplets.obs_names.isin(adata.obs_names)
     total = float(view.total[empty].sum())
@@ -49,10 +51,11 @@ def soup_of(ambient: AnnData | pd.Series | str | None, adata: AnnData, species: 
             f"cells here; at least {MIN_EMPTY_UMI:,} are needed. Give the raw (unfiltered) matrix."
         )
         raise ArgumentError(msg)
-    return Soup(float(view.sum(genes)[empty].sum()), total)
+    sums = {name: float(view.sum(view.found(mine))[empty].sum()) for name, mine in genes.items()}
+    return Soup(sums, total)
 
 
-def _of_series(counts: pd.Series, genes: tuple[str, ...], species: str) -> Soup:
+def _of_series(counts: pd.Series, genes: dict[str, tuple[str, ...]], species: str) -> Soup:
     if (counts < 0).any() or counts.sum() < MIN_EMPTY_UMI:
         msg = (
             f"ambient= sums to {counts.sum():,.0f}; needed: UMI counts of empty droplets (at least "
@@ -60,9 +63,10 @@ def _of_series(counts: pd.Series, genes: tuple[str, ...], species: str) -> Soup:
         )
         raise ArgumentError(msg)
     names = _ids.approved([str(name) for name in counts.index], species)
-    wanted = set(genes)
-    mine = [names.get(str(name), str(name)) in wanted for name in counts.index]
-    return Soup(float(counts.to_numpy(dtype=np.float64)[mine].sum()), float(counts.sum()))
+    approved = np.array([names.get(str(name), str(name)) for name in counts.index])
+    values = counts.to_numpy(dtype=np.float64)
+    sums = {name: float(values[np.isin(approved, mine)].sum()) for name, mine in genes.items()}
+    return Soup(sums, float(values.sum()))
 
 
 def _read(path: Path) -> Any:

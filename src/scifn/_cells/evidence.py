@@ -4,12 +4,13 @@ A cell of depth ``N`` holds ``N * rate`` UMI of a gene that it does not express,
 ``rate`` is what the soup of its sample contributes: contamination times the gene's share
 of the soup. It is read from empty droplets where they are given, else from cells that
 cannot make the gene. The test is the upper tail of a negative binomial whose size is
-learnt from genes that mark absent types; the posterior comes from a two-component
-mixture of that null and producers.
+learnt from genes that mark absent types; the posterior is that of :mod:`.producers`.
+A library of purified cells holds no soup but reads of the other libraries of its run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,27 +25,55 @@ Bools = NDArray[np.bool_]
 
 #: Pseudo-count of the background rate: half a UMI more than was seen.
 HALF: Final = 0.5
-#: Prior of the share of producers, Beta(0.5, 50).
-PRIOR: Final = (0.5, 50.0)
-#: Size of the negative binomial of producers: bursts make it wide.
-PRODUCER_SIZE: Final = 1.0
-#: Start and floor of the mean UMI that a producer adds at mean depth.
-PRODUCER_MEAN: Final = 5.0
-MIN_PRODUCER_MEAN: Final = 1.0
+#: Share of the reads of a library that belong to others of its run: index swapping and
+#: carry-over, reported from 0.5 % to a few percent (Costello 2018).
+SWAPPED: Final = 0.01
+#: How that share differs between libraries: the degrees of freedom, over 2, of an F distribution.
+#: 95 % of them lie below 2.4 times the mean, and the tail is heavy: no one measured it.
+SWAPPED_SIZE: Final = 4.0
+SWAPPED_TAIL: Final = 6.0
+#: Grid of a gamma variable, on the log scale.
+_LOG_GRID: Final = np.linspace(-25.0, 4.5, 300)
 Q: Final = 0.05
 
 
 @dataclass(frozen=True)
 class Background:
-    """Expected ambient UMI per UMI of a cell, and how it was found."""
+    """Expected ambient UMI per UMI of a cell (or of each library), and how it was found."""
 
-    rate: float
+    rate: float | Floats
     size: float
     source: str
+    #: Weight of the tail of what libraries hold of each other; infinite for cells.
+    tail: float = float("inf")
 
     def expected(self, total: Floats) -> Floats:
         """Expected ambient UMI of cells with ``total`` UMI."""
         return np.asarray(self.rate * total, dtype=np.float64)
+
+    def p_value(self, umi: Floats, total: Floats) -> Floats:
+        """P(X >= umi); 1 where nothing was seen."""
+        return self._over(upper_tail, umi, self.expected(total))
+
+    def log_pmf(self, umi: Floats, total: Floats) -> Floats:
+        """Logarithm of P(X = umi)."""
+        expected = self.expected(total)
+        if np.isinf(self.tail):
+            return log_pmf(umi, expected, self.size)
+        return np.log(np.maximum(self._over(_pmf, umi, expected), 1e-300))
+
+    def _over(
+        self, of: Callable[[Floats, Floats, float], Floats], umi: Floats, mean: Floats
+    ) -> Floats:
+        """A probability, averaged over the spread of the mean between libraries."""
+        if np.isinf(self.tail):
+            return of(umi, mean, self.size)
+        weight = stats.gamma.pdf(np.exp(_LOG_GRID), self.tail) * np.exp(_LOG_GRID)
+        parts = [
+            w * of(umi, mean * (self.tail - 1) / g, self.size)
+            for w, g in zip(weight / weight.sum(), np.exp(_LOG_GRID), strict=True)
+        ]
+        return np.asarray(np.sum(parts, axis=0))
 
 
 def from_absent(umi: Floats, total: Floats) -> float:
@@ -55,6 +84,38 @@ def from_absent(umi: Floats, total: Floats) -> float:
 def from_soup(soup_umi: float, soup_total: float, contamination: float) -> float:
     """Background rate from empty droplets and the share of a cell's UMI that is soup."""
     return contamination * (soup_umi + HALF) / (soup_total + 1.0)
+
+
+def from_libraries(
+    umi: Floats, total: Floats, swapped: Floats, pool: tuple[float, float] | None = None
+) -> Floats | None:
+    """Background rate of each library: reads of others, and half a read of the deepest one.
+
+    Parameters
+    ----------
+    umi, total
+        Reads of the ligand and all reads of each library.
+    swapped
+        Share of each library's reads that belong to other libraries.
+    pool
+        Reads of the ligand and all reads of the pool; None takes the other libraries together.
+
+    Returns
+    -------
+    Reads expected per read of the library; None where it stands alone.
+
+    >>> umi, total = np.array([0.0, 199.5]), np.array([1e6, 999_999.0])
+    >>> (from_libraries(umi, total, np.array([0.01, 0.01])) * 1e6).round(3)  # in a million
+    array([2.5  , 0.505])
+    """
+    if pool is None:
+        rest, depth = umi.sum() - umi, total.sum() - total
+        if (depth <= 0).any():
+            return None
+    else:
+        rest, depth = np.full(umi.size, pool[0]), np.full(umi.size, pool[1])
+    floor = HALF / (float(total.max()) + 1.0)
+    return np.asarray(floor + swapped * (rest + HALF) / (depth + 1.0), dtype=np.float64)
 
 
 def learn_size(umi: Floats, total: Floats) -> float:
@@ -85,54 +146,30 @@ def learn_size(umi: Floats, total: Floats) -> float:
 def upper_tail(umi: Floats, expected: Floats, size: float) -> Floats:
     """P(X >= umi) under the null; 1 where nothing was seen."""
     x = np.asarray(umi, dtype=np.float64)
+    out = np.ones(x.size)
+    seen = x > 0
     if np.isinf(size):
-        tail = stats.poisson.sf(x - 1, expected)
+        out[seen] = stats.poisson.sf(x[seen] - 1, expected[seen])
     else:
-        tail = stats.nbinom.sf(x - 1, size, size / (size + expected))
-    return np.where(x <= 0, 1.0, tail)
+        out[seen] = stats.nbinom.sf(x[seen] - 1, size, size / (size + expected[seen]))
+    return out
+
+
+def log_pmf(umi: Floats, mean: Floats, size: float) -> Floats:
+    """Logarithm of the negative binomial's probability; Poisson where the size is infinite."""
+    mean = np.maximum(mean, 1e-12)
+    if np.isinf(size):
+        return np.asarray(stats.poisson.logpmf(umi, mean))
+    return np.asarray(stats.nbinom.logpmf(umi, size, size / (size + mean)))
+
+
+def _pmf(umi: Floats, mean: Floats, size: float) -> Floats:
+    return np.asarray(np.exp(log_pmf(umi, mean, size)))
 
 
 def benjamini_hochberg(p: Floats, among: Bools) -> Floats:
     """Adjusted p over the cells in ``among``; NaN elsewhere."""
     return adjust.benjamini_hochberg(np.where(among, p, np.nan))
-
-
-def posterior(
-    umi: Floats, expected: Floats, total: Floats, size: float, groups: NDArray[np.int64]
-) -> Floats:
-    """Posterior probability of being a producer: null against null plus production.
-
-    The share of producers is fitted within each group (a cell type of a sample) under a
-    Beta(0.5, 50) prior, the mean of producers over all of them; both by expectation
-    maximization, which raises the likelihood at every step.
-    """
-    depth = total / max(float(total.mean()), 1.0)
-    null = _log_pmf(umi, expected, size)
-    n_groups = int(groups.max()) + 1 if groups.size else 0
-    share = np.full(n_groups, PRIOR[0] / sum(PRIOR))
-    mean = max(PRODUCER_MEAN, float(umi.max(initial=0.0)) / 2)
-    found = np.zeros(umi.size)
-    cells = np.bincount(groups, minlength=n_groups)
-    for _ in range(200):
-        producing = _log_pmf(umi, expected + mean * depth, PRODUCER_SIZE)
-        odds = np.log(share[groups]) - np.log1p(-share[groups]) + producing - null
-        new = 1.0 / (1.0 + np.exp(-np.clip(odds, -700, 700)))
-        share = (np.bincount(groups, new, n_groups) + PRIOR[0]) / (cells + sum(PRIOR))
-        weight = float((new * depth).sum())
-        seen = float((new * np.maximum(umi - expected, 0.0)).sum())
-        mean = max(seen / weight, MIN_PRODUCER_MEAN) if weight > 0.1 else mean
-        if np.abs(new - found).max(initial=0.0) < 1e-8:
-            found = new
-            break
-        found = new
-    return found
-
-
-def _log_pmf(umi: Floats, mean: Floats, size: float) -> Floats:
-    mean = np.maximum(mean, 1e-12)
-    if np.isinf(size):
-        return np.asarray(stats.poisson.logpmf(umi, mean))
-    return np.asarray(stats.nbinom.logpmf(umi, size, size / (size + mean)))
 
 
 def label(umi: Floats, n_genes: NDArray[np.int64], p_adj: Floats) -> NDArray[np.object_]:

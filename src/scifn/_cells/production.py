@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,26 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells import evidence
+from scifn._cells import evidence, producers
+from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 
 Floats = NDArray[np.float64]
 
-LIGANDS: Final = {"ifna": "ifn_alpha", "ifnl": "ifn_type3"}
-ONE_GENE: Final = {"ifnb1": ("IFNB1", "Ifnb1"), "ifnk": ("IFNK", "Ifnk")}
-OTHER: Final = ("IFNW1", "IFNE", "Ifne", "Ifnz")
-#: Types that are known to be able to make type I interferon: tested together.
-CANDIDATES: Final = (
-    k.PDC, k.ASDC, k.DC_UNRESOLVED, k.CDC, k.MONOCYTE,
-    k.KERATINOCYTE, k.FIBROBLAST, k.ENDOTHELIUM, k.EPITHELIUM,
-)  # fmt: skip
-#: Types that cannot, so what they hold is soup.
-ABSENT: Final = (
-    k.T_NK, k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL, k.B_UNRESOLVED,
-    k.PLATELET, k.ERYTHROCYTE,
-)  # fmt: skip
-#: Cells of those types below which they say nothing of the soup.
+#: Cells of types that cannot make a ligand below which they say nothing of the soup.
 MIN_ABSENT: Final = 50
 #: Genes of other types that T cells hold as soup only; they teach the size of the null.
 SOUP_GENES: Final = ("S100A8", "S100A9", "LYZ", "PPBP", "PF4", "HBB", "HBA1", "CD74", "IGHM")
@@ -37,36 +26,67 @@ SOUP_GENES: Final = ("S100A8", "S100A9", "LYZ", "PPBP", "PF4", "HBB", "HBA1", "C
 NULL_FAIL: Final = 1e-4
 MIN_NULL_FAIL: Final = 2
 DEFAULT_CONTAMINATION: Final = 0.05
+#: Gene sets whose coverage is told.
+_SETS: Final = ("ifn_alpha", "ifn_type3", "ifn_type1_other")
+_TESTED: Final = ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
+_SAMPLES: Final = ("sample", "n_cells", "background_rate", "size", "source", "status")
+_BY_LIGAND: Final = ("sample", "ligand", "umi", "background_rate", "source", "status")
 
 
 @dataclass(frozen=True)
 class Soup:
-    """Share of the soup that is IFNA, from empty droplets: ``umi`` of ``total``."""
+    """What the soup holds, from empty droplets: UMI of each ligand (by name), and of all genes."""
 
-    umi: float
+    umi: Mapping[str, float]
     total: float
 
 
 @dataclass(frozen=True)
 class Production:
-    """Columns of the step (a row a cell), samples, coverage and record."""
+    """Columns of the step (a row a cell), samples, coverage and record.
+
+    ``labels`` are those of IFNA, ``others`` those of each other ligand by its name.
+    """
 
     columns: dict[str, Floats]
     labels: NDArray[np.object_]
+    others: dict[str, NDArray[np.object_]]
     samples: pd.DataFrame
+    by_ligand: pd.DataFrame
     coverage: list[dict[str, Any]]
     record: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one sample: their places, types (None of libraries), and null's size."""
+
+    at: NDArray[np.int64]
+    types: NDArray[np.object_] | None
+    total: Floats
+    size: float
+
+    @property
+    def tested(self) -> NDArray[np.bool_]:
+        """Cells that can be attributed: not two cells, nor none that we know."""
+        some = self.total > 0
+        if self.types is None:
+            return some
+        return some & ~np.isin(self.types, [k.DOUBLET, k.UNASSIGNED])
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user says of the background; of libraries the same of reads of others."""
+
+    soup: Soup | None = None
+    contamination: Floats | None = None
+
+
 def panel_genes(species: str = "human") -> list[str]:
     """Every gene that the step reads."""
-    genes = {
-        g
-        for name in (*LIGANDS.values(), "ifn_type1_other")
-        for g in _sets.for_species(name, species)
-    }
-    at = 0 if species == "human" else 1
-    genes |= {pair[at] for pair in ONE_GENE.values()}
+    genes = {gene for ligand in LIGANDS for gene in ligand.genes(species)}
+    genes |= {gene for name in _SETS for gene in _sets.for_species(name, species)}
     return sorted(genes | (set(SOUP_GENES) if species == "human" else set()))
 
 
@@ -79,7 +99,7 @@ def produce(
     contamination: Floats | None = None,
     bulk: bool = False,
 ) -> Production:
-    """Test every cell of every sample for IFNA transcripts above the background.
+    """Test every cell of every sample for transcripts of each ligand above the background.
 
     Parameters
     ----------
@@ -90,190 +110,216 @@ def produce(
     samples
         Sample of each cell: the soup is one sample's.
     soup
-        IFNA share of empty droplets.
+        Share of each ligand in empty droplets (of libraries: in the pool of their run).
     contamination
-        Share of each cell's UMI that is soup, with ``soup``.
+        Share of each cell's UMI that is soup, with ``soup``; of libraries the share of reads
+        that are of other libraries.
     bulk
-        Rows are libraries of purified cells: all are candidates, and the background is
-        that of the library with the least.
+        Rows are libraries of purified cells: all are candidates.
     """
-    sets = {
-        name: _sets.for_species(name, view.species)
-        for name in (*LIGANDS.values(), "ifn_type1_other")
-    }
+    sets = {name: _sets.for_species(name, view.species) for name in _SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
-    columns = _umi(view)
-    n = view.n_cells
-    genes = view.found(sets["ifn_alpha"])
-    if _coverage.status_of(len(genes), len(sets["ifn_alpha"])) not in {"ok", "partial"}:
-        return _not_measurable(columns, n, rows, _reason(genes))
-    umi = columns["ifna_umi"]
-    paralogs = np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
-    out = {
-        name: np.full(n, np.nan)
-        for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
-    }
-    labels = np.full(n, "not_measurable", dtype=object)
-    table = []
-    for sample in pd.unique(samples):
-        mine = np.flatnonzero(samples == sample)
-        kinds = None if types is None else types[mine]
-        null = _background(view, umi[mine], mine, kinds, soup, contamination, bulk)
-        if null is None:
-            table.append((str(sample), mine.size, np.nan, np.nan, "absent", "not_measurable"))
-            continue
-        found = _sample(umi[mine], paralogs[mine], view.total[mine], kinds, null)
-        status = _null_status(found["label"], kinds)
-        for name in out:
-            out[name][mine] = found[name]
-        labels[mine] = found["label"] if status == "ok" else "not_measurable"
-        table.append((str(sample), mine.size, null.rate, null.size, null.source, status))
-    names = ["sample", "n_cells", "background_rate", "size", "source", "status"]
-    frame = pd.DataFrame(table, columns=names)
-    return Production(columns | out, labels, frame, rows, _record(frame, len(genes), view))
+    kinds = None if bulk or types is None else np.asarray(types, dtype=object).astype(str)
+    lanes = [
+        _cells(view, np.flatnonzero(samples == name), kinds, bulk=bulk or types is None)
+        for name in pd.unique(samples)
+    ]
+    names = [str(name) for name in pd.unique(samples)]
+    given = Given(soup, contamination)
+    columns: dict[str, Floats] = {}
+    labels: dict[str, NDArray[np.object_]] = {}
+    tables = []
+    for ligand in LIGANDS:
+        found, labels[ligand.name], table = _test(view, ligand, lanes, names, given)
+        columns |= found
+        tables.append(table)
+    reason = _reason(view) if not _measured(view, IFNA) else ""
+    if reason:
+        columns["ifna_umi"] = np.full(view.n_cells, np.nan)
+    by_ligand = pd.concat(tables, ignore_index=True)
+    frame = by_ligand[by_ligand["ligand"] == IFNA.title][list(_SAMPLES)].reset_index(drop=True)
+    n_genes = 0 if reason else len(view.found(IFNA.genes(view.species)))
+    return Production(
+        {name: values for name, values in columns.items() if name != "il10_umi"},
+        labels[IFNA.name],
+        {ligand.name: labels[ligand.name] for ligand in OTHERS},
+        frame.iloc[:0] if reason else frame,
+        by_ligand[list(_BY_LIGAND)],
+        rows,
+        _record(frame, by_ligand, n_genes, reason),
+    )
 
 
-def _umi(view: PanelView) -> dict[str, Floats]:
-    """UMI of each ligand; NaN where none of its genes is a feature."""
-    genes = {
-        f"{name}_umi": view.found(_sets.for_species(key, view.species))
-        for name, key in LIGANDS.items()
-    }
-    genes |= {f"{name}_umi": view.found(pair) for name, pair in ONE_GENE.items()}
-    genes["ifn1_other_umi"] = view.found(OTHER)
-    return {
-        name: view.sum(found) if found else np.full(view.n_cells, np.nan)
-        for name, found in genes.items()
-    }
+def _cells(
+    view: PanelView, at: NDArray[np.int64], types: NDArray[Any] | None, *, bulk: bool
+) -> Cells:
+    """The cells of one sample, with the width of its null."""
+    total = view.total[at]
+    if bulk or types is None:
+        return Cells(at, None, total, evidence.SWAPPED_SIZE)
+    lymphoid = at[types[at] == k.T_NK]
+    genes = view.found(SOUP_GENES)
+    size = np.inf
+    if genes and lymphoid.size:
+        size = evidence.learn_size(view.dense(genes)[lymphoid], view.total[lymphoid])
+    return Cells(at, types[at].astype(object), total, float(size))
 
 
-def _reason(genes: list[str]) -> str:
+def _measured(view: PanelView, ligand: Ligand) -> bool:
+    """Whether zero says something: a family needs half of its genes, others one."""
+    genes = ligand.genes(view.species)
+    found = view.found(genes)
+    if ligand is IFNA:
+        return _coverage.status_of(len(found), len(genes)) in {"ok", "partial"}
+    return bool(found)
+
+
+def _reason(view: PanelView) -> str:
+    genes = view.found(IFNA.genes(view.species))
     if not genes:
         return "no IFNA gene is among the features: IFNA transcripts are not measurable (not 0)"
     return f"only {len(genes)} IFNA genes are among the features: too few to say none was found"
 
 
+def _test(
+    view: PanelView, ligand: Ligand, lanes: list[Cells], names: list[str], given: Given
+) -> tuple[dict[str, Floats], NDArray[np.object_], pd.DataFrame]:
+    """Columns, labels and samples of one ligand."""
+    genes = view.found(ligand.genes(view.species))
+    nothing = np.full(view.n_cells, np.nan)
+    umi = view.sum(genes) if genes else nothing
+    columns = {f"{ligand.name}_umi": umi}
+    if ligand is IFNA:
+        columns |= {name: nothing.copy() for name in _TESTED}
+    labels = np.full(view.n_cells, "not_measurable", dtype=object)
+    measured = _measured(view, ligand)
+    paralogs = np.zeros(view.n_cells, dtype=np.int64)
+    if measured:
+        paralogs = np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
+    table = []
+    for name, cells in zip(names, lanes, strict=True):
+        null = _background(umi[cells.at], cells, ligand, given) if measured else None
+        row = (name, cells.at.size, ligand.title, float(np.sum(umi[cells.at])))
+        if null is None:
+            source = "absent" if measured else "no gene of it is among the features"
+            table.append((*row, np.nan, np.nan, source, "not_measurable"))
+            continue
+        found = _sample(umi[cells.at], paralogs[cells.at], cells, null, ligand)
+        status = _null_status(found["label"], cells.types, ligand)
+        for column in _TESTED if ligand is IFNA else ():
+            columns[column][cells.at] = found[column]
+        labels[cells.at] = found["label"] if status == "ok" else "not_measurable"
+        table.append((*row, float(np.mean(null.rate)), null.size, null.source, status))
+    heads = ["sample", "n_cells", "ligand", "umi", "background_rate", "size", "source", "status"]
+    return columns, labels, pd.DataFrame(table, columns=heads)
+
+
 def _background(
-    view: PanelView,
-    umi: Floats,
-    cells: NDArray[np.int64],
-    types: NDArray[Any] | None,
-    soup: Soup | None,
-    contamination: Floats | None,
-    bulk: bool,
+    umi: Floats, cells: Cells, ligand: Ligand, given: Given
 ) -> evidence.Background | None:
-    """Null of one sample: from empty droplets, else from cells that cannot make IFNA."""
-    total = view.total[cells]
-    if bulk or types is None:
-        rate = float(np.min((umi + evidence.HALF) / (total + 1.0)))
-        return evidence.Background(rate, float("inf"), "the library with the least")
-    absent = np.isin(types.astype(str), ABSENT)
-    if soup is not None:
-        share = (
-            DEFAULT_CONTAMINATION
-            if contamination is None
-            else float(np.median(contamination[cells]))
-        )
-        rate = evidence.from_soup(soup.umi, soup.total, share)
+    """Null of one sample: from empty droplets, else from cells that cannot make the ligand."""
+    if cells.types is None:
+        return _of_libraries(umi, cells, ligand, given)
+    absent = np.isin(cells.types, ligand.absent)
+    if given.soup is not None:
+        share = DEFAULT_CONTAMINATION
+        if given.contamination is not None:
+            share = float(np.median(given.contamination[cells.at]))
+        rate = evidence.from_soup(given.soup.umi[ligand.name], given.soup.total, share)
         source = f"empty droplets, contamination {share:.3g}"
-        source += " (assumed)" if contamination is None else ""
+        source += " (assumed)" if given.contamination is None else ""
     elif absent.sum() >= MIN_ABSENT:
-        rate = evidence.from_absent(umi[absent], total[absent])
-        source = f"{int(absent.sum()):,} cells of types that cannot make IFNA"
+        rate = evidence.from_absent(umi[absent], cells.total[absent])
+        source = f"{int(absent.sum()):,} {ligand.phrase}"
     else:
         return None
-    lymphoid = cells[np.isin(types.astype(str), [k.T_NK])]
-    genes = view.found(SOUP_GENES)
-    size = (
-        evidence.learn_size(view.dense(genes)[lymphoid], view.total[lymphoid])
-        if genes and lymphoid.size
-        else np.inf
-    )
-    return evidence.Background(rate, float(size), source)
+    return evidence.Background(rate, cells.size, source)
+
+
+def _of_libraries(
+    umi: Floats, cells: Cells, ligand: Ligand, given: Given
+) -> evidence.Background | None:
+    """Null of purified libraries: reads of the others of their run."""
+    swapped = np.full(umi.size, evidence.SWAPPED)
+    if given.contamination is not None:
+        swapped = given.contamination[cells.at]
+    soup = given.soup
+    pool = None if soup is None else (soup.umi[ligand.name], soup.total)
+    rate = evidence.from_libraries(umi, cells.total, swapped, pool)
+    if rate is None:
+        return None
+    source = f"reads of {'the pool' if pool else 'the other libraries'}, {np.median(swapped):.3g}"
+    source += " of each library" + (" (assumed)" if given.contamination is None else "")
+    return evidence.Background(rate, cells.size, source, tail=evidence.SWAPPED_TAIL)
 
 
 def _sample(
     umi: Floats,
     paralogs: NDArray[np.int64],
-    total: Floats,
-    types: NDArray[Any] | None,
+    cells: Cells,
     null: evidence.Background,
+    ligand: Ligand,
 ) -> dict[str, Any]:
-    """Test, adjustment, posterior and label of the cells of one sample."""
-    expected = null.expected(total)
-    p = evidence.upper_tail(umi, expected, null.size)
-    names = np.full(umi.size, k.PDC, dtype=object) if types is None else types
-    candidate = np.isin(names.astype(str), CANDIDATES)
-    tested = ~np.isin(names.astype(str), [k.DOUBLET, k.UNASSIGNED]) & (total > 0)
+    """Test, adjustment and label of the cells of one sample; of IFNA the posterior too."""
+    expected = null.expected(cells.total)
+    p = null.p_value(umi, cells.total)
+    names = np.full(umi.size, k.PDC, dtype=object) if cells.types is None else cells.types
+    candidate = np.isin(names.astype(str), ligand.candidates)
+    tested = cells.tested
     adjusted = evidence.benjamini_hochberg(p, candidate & tested)
     others = evidence.benjamini_hochberg(p, ~candidate & tested)
     adjusted = np.where(candidate, adjusted, others)
-    groups = np.asarray(pd.factorize(names)[0], dtype=np.int64)
-    found = evidence.posterior(umi, expected, total, null.size, groups)
     label = evidence.label(umi, paralogs, adjusted)
-    # a droplet of two cells, or of none that we know, cannot be attributed
     label[~tested] = "not_measurable"
+    if ligand is not IFNA:
+        return {"label": label}
+    groups = np.asarray(pd.factorize(names)[0], dtype=np.int64)
+    alone = null.log_pmf(umi, cells.total)
+    found = producers.posterior(umi, expected, cells.total, alone, groups)
+    some = cells.total > 0
     return {
         "ifna_background": expected,
-        "ifna_p_value": np.where(total > 0, p, np.nan),
+        "ifna_p_value": np.where(some, p, np.nan),
         "ifna_p_adj": adjusted,
-        "ifna_posterior": np.where(total > 0, found, np.nan),
+        "ifna_posterior": np.where(some, found, np.nan),
         "label": label,
     }
 
 
-def _null_status(labels: NDArray[np.object_], types: NDArray[Any] | None) -> str:
+def _null_status(labels: NDArray[np.object_], types: NDArray[Any] | None, ligand: Ligand) -> str:
     """Whether T cells, which make none, stay as quiet as the null says."""
-    if types is None:
+    if types is None or not ligand.t_cells_are_null:
         return "ok"
     lymphoid = types == k.T_NK
     strong = int((labels[lymphoid] == "strong").sum())
     if strong >= MIN_NULL_FAIL and strong > NULL_FAIL * lymphoid.sum():
-        return "ifna_null_fail"
+        return f"{ligand.name}_null_fail"
     return "ok"
 
 
-def _record(samples: pd.DataFrame, n_genes: int, view: PanelView) -> dict[str, Any]:
-    notes = []
-    withheld = samples.loc[samples["status"] == "ifna_null_fail", "sample"]
-    if len(withheld):
-        notes.append(
-            f"calls withheld in {', '.join(withheld)}: T cells, which make no IFNA, carry it "
-            "above the background, so the background is wrong"
-        )
-    if (samples["source"] == "absent").any():
+def _record(
+    samples: pd.DataFrame, by_ligand: pd.DataFrame, n_genes: int, reason: str
+) -> dict[str, Any]:
+    notes = [reason] if reason else []
+    for ligand in LIGANDS:
+        mine = by_ligand[by_ligand["ligand"] == ligand.title]
+        withheld = mine.loc[mine["status"] == f"{ligand.name}_null_fail", "sample"]
+        if len(withheld):
+            notes.append(
+                f"calls withheld in {', '.join(withheld)}: T cells, which make no {ligand.title}, "
+                "carry it above the background, so the background is wrong"
+            )
+    if not reason and (samples["source"] == "absent").any():
         notes.append(
             "no background could be estimated in some samples (no empty droplets, and fewer than "
-            f"{MIN_ABSENT} cells that cannot make IFNA): not measurable there"
+            f"{MIN_ABSENT} cells that cannot make IFNA; or a library alone): not measurable there"
         )
+    ok = not reason and (samples["status"] == "ok").any()
     return {
-        "status": "ok" if (samples["status"] == "ok").any() else "not_measurable",
-        "reason": "",
+        "status": "ok" if ok else "not_measurable",
+        "reason": reason,
         "n_ifna_genes": n_genes,
         "q": evidence.Q,
         "notes": "\n".join(notes),
         "wording": "evidence of IFNA transcription; zero does not exclude secretion",
     }
-
-
-def _not_measurable(
-    columns: dict[str, Floats], n: int, rows: list[dict[str, Any]], reason: str
-) -> Production:
-    nan = {
-        name: np.full(n, np.nan)
-        for name in ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
-    }
-    columns = columns | {"ifna_umi": np.full(n, np.nan)} | nan
-    labels = np.full(n, "not_measurable", dtype=object)
-    samples = pd.DataFrame(
-        columns=["sample", "n_cells", "background_rate", "size", "source", "status"]
-    )
-    record = {
-        "status": "not_measurable",
-        "reason": reason,
-        "n_ifna_genes": 0,
-        "q": evidence.Q,
-        "notes": reason,
-        "wording": "evidence of IFNA transcription; zero does not exclude secretion",
-    }
-    return Production(columns, labels, samples, rows, record)

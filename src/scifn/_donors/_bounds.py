@@ -1,4 +1,4 @@
-"""How many cells of each type carry IFNA transcripts, and what seeing none still allows."""
+"""How many cells of each type carry each interferon, and what seeing none still allows."""
 
 from __future__ import annotations
 
@@ -11,35 +11,48 @@ from scifn import _keys as k
 from scifn._donors._labels import IntArray
 from scifn._stats.bounds import upper_bound
 
-LIGAND = "IFNA"
 ZERO = (
-    "IFNA transcript evidence: none. Zero does not exclude secretion; with n={n} {kind} the 95 % "
-    "upper bound on detectable producers is {bound}"
+    "{ligand} transcript evidence: none. Zero does not exclude secretion; with n={n} {kind} the "
+    "95 % upper bound on detectable producers is {bound}"
 )
 SOME = (
-    "IFNA transcript evidence: {weak} weak, {strong} strong. Zero in the others does not exclude "
-    "secretion; with n={n} {kind} the 95 % upper bound on detectable producers is {bound}"
+    "{ligand} transcript evidence: {weak} weak, {strong} strong. Zero in the others does not "
+    "exclude secretion; with n={n} {kind} the 95 % upper bound on detectable producers is {bound}"
 )
-UNTOLD = "IFNA transcripts are not measurable in these {kind}; this is not 0"
+#: IL10 is an induced, transient state: a transcript says nothing of what a cell could make.
+IL10 = (
+    "IL10 transcript detected above background in {some} of {n} {kind}; not an estimate of "
+    "competence. The 95 % upper bound on detectable producers is {bound}"
+)
+UNTOLD = "{ligand} transcripts are not measurable in these {kind}; this is not 0"
 
 
-def bounds(obs: pd.DataFrame, rows: IntArray, types: IntArray, table: pd.DataFrame) -> pd.DataFrame:
-    """A row a donor (and condition) and cell type, and pooled rows a condition and cell type.
+def bounds(
+    obs: pd.DataFrame,
+    rows: IntArray,
+    types: IntArray,
+    table: pd.DataFrame,
+    others: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """A row a ligand, donor (and condition) and cell type, and rows that pool donors.
 
     Parameters
     ----------
     obs
-        With the evidence labels of the cells.
+        With the evidence labels of the cells for IFNA.
     rows, types
         Row of the donor table and type of each cell, of :class:`DonorTable`.
     table
         The donor table.
+    others
+        Evidence labels of the other ligands, a column each; None where there are none.
 
     Returns
     -------
-    Columns of :data:`scifn._keys.BOUNDS_COLUMNS`. ``n_cells`` are those that could be tested,
-    ``rate`` the share of weak and strong ones, ``upper95`` its one-sided Clopper-Pearson bound
-    (all NaN where nothing could be tested). Pooled rows are descriptive: cells are not donors.
+    Columns of :data:`scifn._keys.BOUNDS_COLUMNS`, IFNA first. ``n_cells`` are those that could be
+    tested, ``rate`` the share of weak and strong ones, ``upper95`` its one-sided Clopper-Pearson
+    bound (all NaN where nothing could be tested). Pooled rows are descriptive: cells are not
+    donors.
     """
     used = rows >= 0
     cells = pd.DataFrame(
@@ -47,14 +60,24 @@ def bounds(obs: pd.DataFrame, rows: IntArray, types: IntArray, table: pd.DataFra
             "donor": table["donor"].to_numpy()[rows[used]],
             "condition": table["condition"].to_numpy()[rows[used]],
             "type": types[used],
-            "evidence": obs[k.IFNA_EVIDENCE].astype(str).to_numpy()[used],
         }
     )
+    labels = {k.LIGANDS["ifna"]: obs[k.IFNA_EVIDENCE]}
+    if others is not None:
+        labels |= {k.LIGANDS[name]: others[name] for name in k.LIGANDS if name in others}
+    parts = [
+        _of_ligand(cells.assign(evidence=values.astype(str).to_numpy()[used]), ligand)
+        for ligand, values in labels.items()
+    ]
+    return pd.concat(parts, ignore_index=True)[list(k.BOUNDS_COLUMNS)]
+
+
+def _of_ligand(cells: pd.DataFrame, ligand: str) -> pd.DataFrame:
     each = _count(cells, ["donor", "condition", "type"]).assign(pooled=False)
     pooled = _count(cells, ["condition", "type"]).assign(pooled=True, donor="")
     out = pd.concat([pooled, each], ignore_index=True)
     out["cell_type"] = np.array(k.CELL_TYPES, dtype=object)[out["type"]]
-    out["ligand"] = LIGAND
+    out["ligand"] = ligand
     positive = out["n_weak"] + out["n_strong"]
     tested = out["n_cells"].to_numpy(dtype=np.float64)
     out["rate"] = np.divide(positive, tested, out=np.full(len(out), np.nan), where=tested > 0)
@@ -62,7 +85,7 @@ def bounds(obs: pd.DataFrame, rows: IntArray, types: IntArray, table: pd.DataFra
     for name in ("n_weak", "n_strong"):
         out[name] = out[name].where(tested > 0)
     out["statement"] = [_statement(row) for row in out.to_dict("records")]
-    return out[list(k.BOUNDS_COLUMNS)]
+    return out
 
 
 def _count(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -76,14 +99,16 @@ def _count(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def _statement(row: dict[Any, Any]) -> str:
-    kind, n = str(row["cell_type"]), int(row["n_cells"])
-    if n == 0:
-        return UNTOLD.format(kind=kind)
+    said = {"ligand": str(row["ligand"]), "kind": str(row["cell_type"]), "n": int(row["n_cells"])}
+    if said["n"] == 0:
+        return UNTOLD.format(**said)
     bound = _percent(float(row["upper95"]))
     weak, strong = int(row["n_weak"]), int(row["n_strong"])
+    if said["ligand"] == k.LIGANDS["il10"]:
+        return IL10.format(some=weak + strong, bound=bound, **said)
     if weak + strong == 0:
-        return ZERO.format(n=n, kind=kind, bound=bound)
-    return SOME.format(weak=weak, strong=strong, n=n, kind=kind, bound=bound)
+        return ZERO.format(bound=bound, **said)
+    return SOME.format(weak=weak, strong=strong, bound=bound, **said)
 
 
 def _percent(share: float) -> str:

@@ -198,7 +198,7 @@ def coverage(adata: AnnData) -> pd.DataFrame:
 
 
 def bounds(adata: AnnData) -> pd.DataFrame:
-    """IFNA transcript evidence by donor and cell type, with 95 % upper bounds.
+    """Transcript evidence of each interferon by donor and cell type, with 95 % upper bounds.
 
     Parameters
     ----------
@@ -207,7 +207,8 @@ def bounds(adata: AnnData) -> pd.DataFrame:
 
     Returns
     -------
-    A row a donor x cell type, and pooled rows (descriptive: cells are not donors).
+    A row a ligand, donor and cell type, and pooled rows (descriptive: cells are not donors).
+    Ligands are IFNA, which comes first, IFNB1, IFNK, IFNW1/IFNE, IFNL and IL10.
 
     Raises
     ------
@@ -222,7 +223,7 @@ def bounds(adata: AnnData) -> pd.DataFrame:
     >>> scifn.tl.production(adata, sample="donor")
     >>> scifn.tl.donors(adata, donor="donor", condition="condition")
     >>> scifn.get.bounds(adata)["ligand"].unique().tolist()
-    ['IFNA']
+    ['IFNA', 'IFNB1', 'IFNK', 'IFNW1/IFNE', 'IFNL', 'IL10']
     """
     call = "scifn.tl.production(adata), then scifn.tl.donors(adata, donor=, condition=)"
     return _slots.table(adata, k.BOUNDS, call)

@@ -57,7 +57,8 @@ def production(adata: AnnData, *, ax: Axes | None = None) -> Axes:
 
 
 def draw(table: pd.DataFrame, *, ax: Axes | None = None, reference: str | None = None) -> Axes:
-    """Draw the pooled rows of a bounds table (all rows where none is pooled)."""
+    """Draw the pooled rows of a bounds table (all rows where none is pooled), IFNA alone."""
+    table = table[table["ligand"].astype(str).to_numpy() == k.LIGANDS["ifna"]]
     pooled = table["pooled"].to_numpy(dtype=bool)
     rows = table[pooled] if pooled.any() else table
     rows = rows[

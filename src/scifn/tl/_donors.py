@@ -100,7 +100,7 @@ def donors(
         UMI of the panel genes summed per donor, condition, visit and cell type, where there is a
         matrix with counts.
     ``.uns["scifn"]["bounds"]`` : :class:`pandas.DataFrame`
-        IFNA transcript evidence per donor and cell type with upper bounds, after
+        Transcript evidence of each ligand per donor and cell type with upper bounds, after
         :func:`scifn.tl.production`.
     ``.uns["scifn"]["donors_parameters"]`` : :class:`dict`
         How they were made, and what was left out.
@@ -202,7 +202,8 @@ def _apply(
         slot[k.PSEUDOBULK] = sums
     slot.pop(k.BOUNDS, None)
     if k.IFNA_EVIDENCE in adata.obs:
-        slot[k.BOUNDS] = _donors.bounds(adata.obs, found.rows, found.types, found.table)
+        others = adata.obsm.get(k.LIGAND_EVIDENCE)
+        slot[k.BOUNDS] = _donors.bounds(adata.obs, found.rows, found.types, found.table, others)
     slot[_RECORD] = {
         "donor": donor,
         "condition": condition,

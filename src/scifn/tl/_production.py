@@ -17,6 +17,11 @@ from scifn._view import PanelView, check_object, read
 if TYPE_CHECKING:
     from anndata import AnnData
 
+#: Names of columns that often hold the sample or the donor.
+_SAMPLE_LIKE = frozenset({
+    "sample", "sample_id", "library", "library_id", "lane", "channel", "well", "pool", "batch",
+    "donor", "donor_id", "patient", "patient_id", "individual", "subject", "orig.ident",
+})  # fmt: skip
 _OBS = (
     k.IFNA_UMI, k.IFNA_BACKGROUND, k.IFNA_P_VALUE, k.IFNA_P_ADJ, k.IFNA_POSTERIOR,
     k.IFNA_EVIDENCE, k.IFNB1_UMI, k.IFNK_UMI, k.IFN1_OTHER_UMI, k.IFNL_UMI,
@@ -57,7 +62,10 @@ def production(
         Share of a cell's UMI that is ambient, with ``ambient``: a number, or a column of obs.
         None assumes 0.05 and says so.
     bulk
-        Rows are libraries of purified cells, not cells.
+        Rows are libraries of purified cells, not cells. What a library holds of the others of
+        its run (index swapping, carry-over) is the background: ``contamination`` is the share of
+        its reads (None: 0.01, which differs between libraries), ``sample`` the run, and
+        ``ambient`` a Series with the counts of the pool (None: the other libraries).
     %(overwrite)s
     %(matrix)s
 
@@ -83,17 +91,22 @@ def production(
         Upper tail of the null; Benjamini-Hochberg within the sample, over the types that can make
         interferon and, apart, over the others.
     ``.obs["scifn_ifna_posterior"]`` : float32
-        Posterior of being a producer.
+        Posterior of being a producer. The share of producers in each cell type and what they
+        show are integrated out.
     ``.obs["scifn_ifna_evidence"]`` : categorical
         none, weak (significant, one UMI), strong (two UMI or two genes), not_measurable.
+    ``.obsm["scifn_ligand_evidence"]`` : :class:`pandas.DataFrame`
+        The same categories for ifnb1, ifnk, ifn1_other (IFNW1, IFNE), ifnl and il10, each tested
+        apart, with a background of its own. T cells can make IL10: there they bound it.
     ``.uns["scifn"]["production"]`` : :class:`dict`
         Status with its reason, and ``samples``: background, its source, and whether T cells,
-        which make none, stay quiet.
+        which make none, stay quiet; ``by_ligand`` the same of every ligand.
 
     References
     ----------
     Young MD, Behjati S. GigaScience 2020, doi:10.1093/gigascience/giaa151 (soup).
     Wimmers F et al. Nat Commun 2018, doi:10.1038/s41467-018-05784-3 (few pDC produce).
+    Costello M et al. BMC Genomics 2018, doi:10.1186/s12864-018-4703-0 (swapped indices).
 
     Examples
     --------
@@ -106,7 +119,7 @@ def production(
     """
     check_object(adata)
     again = k.IFNA_EVIDENCE in adata.obs
-    _slots.guard(adata, obs=_OBS, overwrite=overwrite)
+    _slots.guard(adata, obs=_OBS, obsm=(k.LIGAND_EVIDENCE,), overwrite=overwrite)
     if not bulk:
         _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
@@ -142,11 +155,35 @@ def _apply(
     for name, values in result.columns.items():
         adata.obs[k.PREFIX + name] = values.astype("float32")
     adata.obs[k.IFNA_EVIDENCE] = pd.Categorical(result.labels, categories=list(k.EVIDENCES))
+    others = {
+        name: pd.Categorical(labels, categories=list(k.EVIDENCES))
+        for name, labels in result.others.items()
+    }
+    adata.obsm[k.LIGAND_EVIDENCE] = pd.DataFrame(others, index=adata.obs_names)
+    notes = [result.record["notes"], _one_sample(adata.obs) if sample is None else ""]
     slot = _slots.store(adata)
     slot[k.INPUT] = view.record
     slot["production"] = result.record | {
+        "notes": "\n".join(note for note in notes if note),
         "sample": sample or "",
         "bulk": bulk,
         "samples": result.samples,
+        "by_ligand": result.by_ligand,
     }
     _slots.add_coverage(adata, result.coverage)
+
+
+def _one_sample(obs: pd.DataFrame) -> str:
+    """A note where all cells were taken as one sample although obs seems to know of several."""
+    several = {
+        str(name): int(obs[name].nunique())
+        for name in obs
+        if str(name).lower() in _SAMPLE_LIKE and obs[name].nunique() > 1
+    }
+    if not several:
+        return ""
+    said = ", ".join(f"{name!r} has {n:,} values" for name, n in several.items())
+    return (
+        f"sample=None took all cells as one sample, but in obs {said}; the soup is one sample's, "
+        "so name the column of the sample (10x lane)"
+    )

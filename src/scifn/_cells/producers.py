@@ -1,0 +1,95 @@
+"""Posterior of being a producer: a mixture of background and background plus production.
+
+The share of producers of a group (a cell type of a sample) and the mean of what a producer
+shows are not plugged in but integrated out: a lane holds too few positive cells to know
+either, and plugging in the best guess makes single ambient UMI look like producers.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from scifn._cells.evidence import log_pmf
+
+Floats = NDArray[np.float64]
+
+#: Prior that a group holds any producer at all, and of their share where it does: Beta.
+ANY: Final = 0.5
+PRIOR: Final = (0.5, 50.0)
+#: Size of the negative binomial of producers: bursts make it wide.
+SIZE: Final = 1.0
+#: Mean UMI of producers, at mean depth, starts here and doubles; log-uniform prior.
+LEAST_MEAN: Final = 1.0
+MOST_MEAN: Final = 64.0
+#: Grid of the share, on the logit scale.
+_LOGIT: Final = np.linspace(-16.0, 3.0, 48)
+_LARGEST: Final = 500.0
+
+
+def shares() -> tuple[Floats, Floats]:
+    """Nodes of the share of producers and their prior weights, which add up to 1."""
+    share = 1 / (1 + np.exp(-_LOGIT))
+    weight = stats.beta.pdf(share, *PRIOR) * share * (1 - share)
+    return share, weight / weight.sum()
+
+
+def means(largest: float) -> Floats:
+    """Means of producers that are weighed: 1, 2, 4, ... up to 64 or the largest count."""
+    top = max(MOST_MEAN, largest)
+    return LEAST_MEAN * 2.0 ** np.arange(np.ceil(np.log2(top / LEAST_MEAN)) + 1)
+
+
+def posterior(
+    umi: Floats, expected: Floats, total: Floats, null: Floats, groups: NDArray[np.int64]
+) -> Floats:
+    """Probability that each cell produces, given all cells of its sample.
+
+    Parameters
+    ----------
+    umi, expected, total
+        UMI of the ligand, those that the background leaves, and all UMI of each cell.
+    null
+        Logarithm of the probability of ``umi`` under the background alone.
+    groups
+        Group of each cell, 0 to n - 1.
+
+    Notes
+    -----
+    A group holds no producer with probability 1/2, else a share with prior Beta(0.5, 50); the
+    mean of producers is one of :func:`means`, the same in all groups of a sample. Both are
+    summed over, weighted by how well they explain every cell.
+    """
+    if not umi.size:
+        return np.zeros(0)
+    depth = total / max(float(total.mean()), 1.0)
+    share, prior = shares()
+    n_groups = int(groups.max()) + 1
+    grid = means(float(umi.max()))
+    found = np.zeros((grid.size, umi.size))
+    evidence = np.zeros(grid.size)
+    for i, mean in enumerate(grid):
+        excess = log_pmf(umi, expected + mean * depth, SIZE) - null
+        ratio = np.exp(np.clip(excess, -_LARGEST, _LARGEST))
+        slab, weights = _of_groups(ratio, groups, n_groups, share, prior)
+        evidence[i] = float(np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab).sum())
+        some = 1 / (1 + (1 - ANY) / ANY * np.exp(-np.clip(slab, -_LARGEST, _LARGEST)))
+        for j, s in enumerate(share):
+            found[i] += (some * weights[j])[groups] * (s * ratio / (1 - s + s * ratio))
+    weight = np.exp(evidence - evidence.max())
+    return np.asarray(weight @ found / weight.sum())
+
+
+def _of_groups(
+    ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats, prior: Floats
+) -> tuple[Floats, Floats]:
+    """Log marginal likelihood of each group with producers, over that without; share's weights."""
+    log = np.stack([np.bincount(groups, np.log1p(s * (ratio - 1)), n_groups) for s in share])
+    log += np.log(np.maximum(prior, 1e-300))[:, None]
+    top = log.max(axis=0)
+    weights = np.exp(log - top)
+    total = weights.sum(axis=0)
+    return top + np.log(total), weights / total

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scifn import _keys as k
-from scifn._errors import MissingKeyError, OverwriteError
+from scifn._errors import ArgumentError, MissingKeyError, OverwriteError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,13 @@ def column(adata: AnnData, name: str, argument: str) -> pd.Series:
 
     Raises
     ------
+    ArgumentError
+        If the name is no string.
     MissingKeyError
         If there is no such column; the message lists those that are there.
     """
+    if not isinstance(name, str):
+        raise ArgumentError(f"{argument}={name!r}: needed: the name of one column of obs.")
     if name not in adata.obs:
         there = ", ".join(map(str, adata.obs.columns[:30])) or "none at all"
         msg = f"{argument}={name!r}: obs has no such column. It has: {there}."

@@ -63,8 +63,8 @@ def annotate(
         {label: cell type or lineage}; labels without one bind nothing.
     clusters
         Column of obs with clusters, or ``'leiden'`` (made on the panel with scanpy and
-        leidenalg): cells with little evidence take their cluster's consensus, a clear one is
-        never overruled.
+        leidenalg; of more than 20,000 cells as many, which the others join): cells with little
+        evidence take their cluster's consensus, a clear one is never overruled.
     protein
         Raw antibody counts (CITE-seq): a key of obsm (a DataFrame, or an array with names in
         ``uns["<key>_names"]``), or an AnnData; of a MuData its protein modality. Cells are matched

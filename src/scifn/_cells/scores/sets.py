@@ -97,7 +97,7 @@ def _parse_one(name: Any, genes: Any) -> GeneSet:
     arms: dict[str, tuple[str, ...]] = {UP: (), DOWN: ()}
     told: list[str] = []
     for key, listed in genes.items():
-        if not isinstance(listed, str) and len(listed) == 0:
+        if listed is None or (not isinstance(listed, str) and len(listed) == 0):
             continue  # a signature without genes that go down is an unsigned one
         found, notes = clean_list(listed, f"{name} ({key})")
         arms[key] = tuple(found)

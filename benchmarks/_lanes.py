@@ -17,7 +17,7 @@ from scipy import sparse
 
 from scifn import _keys as k
 from scifn import genesets
-from scifn._cells.production import SOUP_GENES
+from scifn._cells.background import SOUP_GENES
 
 IFNA = list(genesets.load("ifn_alpha"))
 GENES = [*IFNA, *SOUP_GENES, "ACTB"]

@@ -15,7 +15,7 @@ import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import evidence, producers
-from scifn._cells.production import SOUP_GENES
+from scifn._cells.background import SOUP_GENES
 from scifn._errors import ArgumentError, InputFileError, ScaleError
 
 IFNA = list(genesets.load("ifn_alpha"))

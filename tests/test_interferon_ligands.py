@@ -14,8 +14,8 @@ import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import evidence
+from scifn._cells.background import SOUP_GENES
 from scifn._cells.ligands import LIGANDS, OTHERS
-from scifn._cells.production import SOUP_GENES
 
 IFNA = list(genesets.load("ifn_alpha"))
 GENES = [

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _slots, _view
+from scifn._cells.background import Soup
 from scifn._cells.ligands import LIGANDS
-from scifn._cells.production import Soup
 from scifn._errors import ArgumentError, InputFileError
 from scifn.genesets import _ids
 

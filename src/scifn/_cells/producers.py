@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import sparse, stats
 
 from scifn._cells.evidence import log_pmf
 
@@ -28,6 +28,7 @@ MOST_MEAN: Final = 64.0
 #: Grid of the share, on the logit scale.
 _LOGIT: Final = np.linspace(-16.0, 3.0, 48)
 _LARGEST: Final = 500.0
+_BLOCK: Final = 16_384
 
 
 def shares() -> tuple[Floats, Floats]:
@@ -77,19 +78,30 @@ def posterior(
         slab, weights = _of_groups(ratio, groups, n_groups, share, prior)
         evidence[i] = float(np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab).sum())
         some = 1 / (1 + (1 - ANY) / ANY * np.exp(-np.clip(slab, -_LARGEST, _LARGEST)))
-        for j, s in enumerate(share):
-            found[i] += (some * weights[j])[groups] * (s * ratio / (1 - s + s * ratio))
+        weights *= some[:, None]
+        for block in _blocks(umi.size):
+            made = share * ratio[block, None]
+            found[i, block] = (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
     weight = np.exp(evidence - evidence.max())
     return np.asarray(weight @ found / weight.sum())
+
+
+def _blocks(n: int) -> list[slice]:
+    """Cells that are worked on at once, so that memory does not grow with the sample."""
+    return [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
 
 
 def _of_groups(
     ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats, prior: Floats
 ) -> tuple[Floats, Floats]:
     """Log marginal likelihood of each group with producers, over that without; share's weights."""
-    log = np.stack([np.bincount(groups, np.log1p(s * (ratio - 1)), n_groups) for s in share])
-    log += np.log(np.maximum(prior, 1e-300))[:, None]
-    top = log.max(axis=0)
-    weights = np.exp(log - top)
-    total = weights.sum(axis=0)
-    return top + np.log(total), weights / total
+    log = np.tile(np.log(np.maximum(prior, 1e-300)), (n_groups, 1))
+    for block in _blocks(ratio.size):
+        mine = groups[block]
+        member = sparse.csr_array((np.ones(mine.size), (mine, np.arange(mine.size))),
+                                  shape=(n_groups, mine.size))  # fmt: skip
+        log += member @ np.log1p((ratio[block, None] - 1) * share)
+    top = log.max(axis=1)
+    weights = np.exp(log - top[:, None])
+    total = weights.sum(axis=1)
+    return top + np.log(total), weights / total[:, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,33 +11,29 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import evidence, producers
+from scifn._cells.background import (
+    MIN_ABSENT,
+    SOUP_GENES,
+    Cells,
+    Given,
+    Soup,
+    background,
+    split,
+)
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 
 Floats = NDArray[np.float64]
 
-#: Cells of types that cannot make a ligand below which they say nothing of the soup.
-MIN_ABSENT: Final = 50
-#: Genes of other types that T cells hold as soup only; they teach the size of the null.
-SOUP_GENES: Final = ("S100A8", "S100A9", "LYZ", "PPBP", "PF4", "HBB", "HBA1", "CD74", "IGHM")
 #: Strong calls among T cells above which a sample is withheld.
 NULL_FAIL: Final = 1e-4
 MIN_NULL_FAIL: Final = 2
-DEFAULT_CONTAMINATION: Final = 0.05
 #: Gene sets whose coverage is told.
 _SETS: Final = ("ifn_alpha", "ifn_type3", "ifn_type1_other")
 _TESTED: Final = ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
 _SAMPLES: Final = ("sample", "n_cells", "background_rate", "size", "source", "status")
 _BY_LIGAND: Final = ("sample", "ligand", "umi", "background_rate", "source", "status")
-
-
-@dataclass(frozen=True)
-class Soup:
-    """What the soup holds, from empty droplets: UMI of each ligand (by name), and of all genes."""
-
-    umi: Mapping[str, float]
-    total: float
 
 
 @dataclass(frozen=True)
@@ -55,32 +50,6 @@ class Production:
     by_ligand: pd.DataFrame
     coverage: list[dict[str, Any]]
     record: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The cells of one sample: their places, types (None of libraries), and null's size."""
-
-    at: NDArray[np.int64]
-    types: NDArray[np.object_] | None
-    total: Floats
-    size: float
-
-    @property
-    def tested(self) -> NDArray[np.bool_]:
-        """Cells that can be attributed: not two cells, nor none that we know."""
-        some = self.total > 0
-        if self.types is None:
-            return some
-        return some & ~np.isin(self.types, [k.DOUBLET, k.UNASSIGNED])
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a user says of the background; of libraries the same of reads of others."""
-
-    soup: Soup | None = None
-    contamination: Floats | None = None
 
 
 def panel_genes(species: str = "human") -> list[str]:
@@ -120,17 +89,13 @@ def produce(
     sets = {name: _sets.for_species(name, view.species) for name in _SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     kinds = None if bulk or types is None else np.asarray(types, dtype=object).astype(str)
-    lanes = [
-        _cells(view, np.flatnonzero(samples == name), kinds, bulk=bulk or types is None)
-        for name in pd.unique(samples)
-    ]
-    names = [str(name) for name in pd.unique(samples)]
+    lanes = split(view, samples, kinds)
     given = Given(soup, contamination)
     columns: dict[str, Floats] = {}
     labels: dict[str, NDArray[np.object_]] = {}
     tables = []
     for ligand in LIGANDS:
-        found, labels[ligand.name], table = _test(view, ligand, lanes, names, given)
+        found, labels[ligand.name], table = _test(view, ligand, lanes, given)
         columns |= found
         tables.append(table)
     reason = _reason(view) if not _measured(view, IFNA) else ""
@@ -150,21 +115,6 @@ def produce(
     )
 
 
-def _cells(
-    view: PanelView, at: NDArray[np.int64], types: NDArray[Any] | None, *, bulk: bool
-) -> Cells:
-    """The cells of one sample, with the width of its null."""
-    total = view.total[at]
-    if bulk or types is None:
-        return Cells(at, None, total, evidence.SWAPPED_SIZE)
-    lymphoid = at[types[at] == k.T_NK]
-    genes = view.found(SOUP_GENES)
-    size = np.inf
-    if genes and lymphoid.size:
-        size = evidence.learn_size(view.dense(genes)[lymphoid], view.total[lymphoid])
-    return Cells(at, types[at].astype(object), total, float(size))
-
-
 def _measured(view: PanelView, ligand: Ligand) -> bool:
     """Whether zero says something: a family needs half of its genes, others one."""
     genes = ligand.genes(view.species)
@@ -182,7 +132,7 @@ def _reason(view: PanelView) -> str:
 
 
 def _test(
-    view: PanelView, ligand: Ligand, lanes: list[Cells], names: list[str], given: Given
+    view: PanelView, ligand: Ligand, lanes: dict[str, Cells], given: Given
 ) -> tuple[dict[str, Floats], NDArray[np.object_], pd.DataFrame]:
     """Columns, labels and samples of one ligand."""
     genes = view.found(ligand.genes(view.species))
@@ -197,8 +147,8 @@ def _test(
     if measured:
         paralogs = np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
     table = []
-    for name, cells in zip(names, lanes, strict=True):
-        null = _background(umi[cells.at], cells, ligand, given) if measured else None
+    for name, cells in lanes.items():
+        null = background(umi[cells.at], cells, ligand, given) if measured else None
         row = (name, cells.at.size, ligand.title, float(np.sum(umi[cells.at])))
         if null is None:
             source = "absent" if measured else "no gene of it is among the features"
@@ -212,45 +162,6 @@ def _test(
         table.append((*row, float(np.mean(null.rate)), null.size, null.source, status))
     heads = ["sample", "n_cells", "ligand", "umi", "background_rate", "size", "source", "status"]
     return columns, labels, pd.DataFrame(table, columns=heads)
-
-
-def _background(
-    umi: Floats, cells: Cells, ligand: Ligand, given: Given
-) -> evidence.Background | None:
-    """Null of one sample: from empty droplets, else from cells that cannot make the ligand."""
-    if cells.types is None:
-        return _of_libraries(umi, cells, ligand, given)
-    absent = np.isin(cells.types, ligand.absent)
-    if given.soup is not None:
-        share = DEFAULT_CONTAMINATION
-        if given.contamination is not None:
-            share = float(np.median(given.contamination[cells.at]))
-        rate = evidence.from_soup(given.soup.umi[ligand.name], given.soup.total, share)
-        source = f"empty droplets, contamination {share:.3g}"
-        source += " (assumed)" if given.contamination is None else ""
-    elif absent.sum() >= MIN_ABSENT:
-        rate = evidence.from_absent(umi[absent], cells.total[absent])
-        source = f"{int(absent.sum()):,} {ligand.phrase}"
-    else:
-        return None
-    return evidence.Background(rate, cells.size, source)
-
-
-def _of_libraries(
-    umi: Floats, cells: Cells, ligand: Ligand, given: Given
-) -> evidence.Background | None:
-    """Null of purified libraries: reads of the others of their run."""
-    swapped = np.full(umi.size, evidence.SWAPPED)
-    if given.contamination is not None:
-        swapped = given.contamination[cells.at]
-    soup = given.soup
-    pool = None if soup is None else (soup.umi[ligand.name], soup.total)
-    rate = evidence.from_libraries(umi, cells.total, swapped, pool)
-    if rate is None:
-        return None
-    source = f"reads of {'the pool' if pool else 'the other libraries'}, {np.median(swapped):.3g}"
-    source += " of each library" + (" (assumed)" if given.contamination is None else "")
-    return evidence.Background(rate, cells.size, source, tail=evidence.SWAPPED_TAIL)
 
 
 def _sample(

@@ -283,7 +283,7 @@ def _record(
         notes.append(f"not told apart with these features: {', '.join(held)}")
     if {k.B_MEMORY, k.B_TRANSITIONAL} <= types:
         notes.append(
-            "b10_like from transcripts is one UMI of CD24 and of CD27 in a memory B cell, which "
+            "from transcripts, b10_like is a memory B cell with a UMI each of CD24 and CD27, which "
             "takes depth: compare at equal depth only, or gate proteins"
         )
     if k.B_TRANSITIONAL not in types:

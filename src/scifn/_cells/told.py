@@ -42,8 +42,8 @@ MIN_TRANSITIONAL: Final = 5
 #: Genes of a type's set that must be there for it to be called.
 MIN_GENES: Final = 3
 #: Largest bound of wrong claims on a type by any other, over the type's own size: for types of
-#: different lineages, for naive against memory B cells, and for atypical against memory ones
-#: (a small subset next to a larger one: the bound is about four times what happens).
+#: different lineages, for naive against memory B cells, and for atypical against memory ones (a
+#: small subset next to a larger one, so that the bound is large before anything goes wrong).
 MAX_CLAIMED: Final = 0.1
 MAX_CLAIMED_B: Final = 0.3
 MAX_CLAIMED_ATYPICAL: Final = 1.0

@@ -244,6 +244,32 @@ def test_a_lane_of_soup_yields_no_producer():
     assert np.mean(null_p) <= 0.05
 
 
+def test_posterior_is_calibrated():
+    """Lanes with no producer, few and many: what is expected of cells with a UMI is there."""
+    rng = np.random.default_rng(26)
+    posterior, truth, quiet = [], [], []
+    for i in range(24):
+        n = int(rng.binomial(25, 0.08)) if i % 3 else 0
+        adata = lane(rng, spiked=n, mean=10.0 if i % 2 else 2.0)
+        tl.production(adata)
+        told = ~adata.obs[k.CELL_TYPE].isin(["Doublet", "Unassigned"]).to_numpy()
+        seen = told & (adata.obs[k.IFNA_UMI] > 0).to_numpy()
+        posterior.append(adata.obs[k.IFNA_POSTERIOR].to_numpy(dtype=float)[seen])
+        truth.append((np.arange(adata.n_obs) < n)[seen])
+        if n == 0:
+            quiet.append(adata.obs[k.IFNA_POSTERIOR].to_numpy(dtype=float)[told].sum())
+    posterior, truth = np.concatenate(posterior), np.concatenate(truth)
+    spread = np.sqrt((posterior * (1 - posterior)).sum())
+    assert abs(posterior.sum() - truth.sum()) <= 3 * spread
+    for low, high in ((0, 0.05), (0.05, 0.5), (0.5, 0.95), (0.95, 1.01)):
+        mine = (posterior >= low) & (posterior < high)
+        error = 3 * np.sqrt(0.25 / max(mine.sum(), 1)) if low < 0.95 else 0.03
+        assert abs(posterior[mine].mean() - truth[mine].mean()) <= min(error, 0.3)
+    assert np.average(np.abs(posterior - truth)) < 0.05
+    # lanes without a producer: less than one expected in 8,000 cells
+    assert np.mean(quiet) < 1
+
+
 def test_planted_producers_are_found():
     """3 of 25 pDC at a mean of 10 UMI in each of 12 lanes: 70 % strong at least."""
     rng = np.random.default_rng(12)

@@ -48,6 +48,9 @@ def production(
     comes with its upper bound (:func:`scifn.get.bounds`, after :func:`scifn.tl.donors`). No
     cell type is taken for the source: which types carry the transcripts is a result.
 
+    The 13 genes are alike, and reads that fit several of them are often not counted. Counts that
+    keep what fits the family (a UMI once) are whole numbers, and can be given as ``layer``.
+
     Parameters
     ----------
     %(adata)s

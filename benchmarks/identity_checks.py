@@ -216,8 +216,8 @@ def reliability(sheet: Sheet) -> None:
         "kang: the confidence of cells called neither Doublet nor a B subtype (no label tells),",
         "against the lineage of the label",
         "csle, onek1k: the confidence of cells called a B subtype, against the label",
-        "Tempering was fitted on zheng and csle; kang and onek1k test it; so does the cohort, but for",
-        "its memory and atypical B cells, whose profiles are drawn from csle and onek1k.",
+        "Tempering was fitted on zheng and csle; kang and onek1k test it, and so does the cohort,",
+        "but for its memory and atypical B cells, whose profiles are drawn from csle and onek1k.",
     )
     for name, source in {"cohort": "", "kang": KANG, "csle": CSLE, "onek1k": ONEK1K}.items():
         pair = called(source) if source else simulated()

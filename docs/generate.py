@@ -44,7 +44,8 @@ def everything(folder: Path) -> None:
         "types.inc.md": types(),
         "tables.inc.md": tables(),
         "genesets.inc.md": gene_sets(),
-        "accuracy.inc.md": accuracy(),
+        "identity.inc.md": figures("identity"),
+        "interferon.inc.md": figures("interferon"),
         "errors.rst": "Errors\n======\n\n.. automodule:: scifn._errors\n   :members:\n",
         "top.rst": api("scifn", "The whole job", ["run", "report"]),
         **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},
@@ -52,18 +53,21 @@ def everything(folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def accuracy() -> str:
-    """Figures of the identity benchmark, as its script wrote them."""
-    path = Path(__file__).parents[1] / "benchmarks" / "results" / "identity.json"
+def figures(name: str) -> str:
+    """Figures of a benchmark, as its script wrote them."""
+    path = Path(__file__).parents[1] / "benchmarks" / "results" / f"{name}.json"
     stored = json.loads(path.read_text(encoding="utf-8"))
     parts: dict[str, list[list[Any]]] = {}
     for row in stored["figures"]:
         met = {True: "met", False: "**missed**", None: ""}[row["met"]]
-        values = [_number(row[name]) for name in ("value", "shipped")]
+        values = [_number(row.get(name, "")) for name in ("value", "shipped")]
         parts.setdefault(row["part"], []).append([row["what"], *values, row["target"], met])
     header = ["what", "found", "shipped table", "target", ""]
+    if not any(row.get("shipped", "") != "" for row in stored["figures"]):
+        header.remove("shipped table")
+        parts = {name: [[*row[:2], *row[3:]] for row in rows] for name, rows in parts.items()}
     versions = ", ".join(f"{name} {version}" for name, version in stored["versions"].items())
-    tables = [f"## {part}\n\n{markdown(header, rows)}" for part, rows in parts.items()]
+    tables = [f"### {part}\n\n{markdown(header, rows)}" for part, rows in parts.items()]
     return "\n\n".join([*tables, f"Versions: {versions}."])
 
 

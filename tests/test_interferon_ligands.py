@@ -354,3 +354,20 @@ def test_one_sample_of_several_donors_is_said():
     adata.obs["donor"] = "d1"
     tl.production(adata, overwrite=True)
     assert adata.uns["scifn"]["production"]["notes"] == ""
+
+
+def test_cells_without_a_sample_are_a_sample_of_their_own():
+    """Whatever pandas does with missing text: the same numbers, and no error."""
+    import numpy as np
+
+    import scifn
+
+    adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=150, rng=3)
+    scifn.tl.annotate(adata)
+    lane = adata.obs["donor"].astype(object)
+    lane.iloc[:40] = np.nan
+    adata.obs["lane"] = lane
+    scifn.tl.production(adata, sample="lane")
+    table = adata.uns["scifn"]["production"]["samples"]
+    assert table.loc[table["sample"] == "nan", "n_cells"].tolist() == [40]
+    assert table["n_cells"].sum() == adata.n_obs

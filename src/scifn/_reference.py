@@ -34,7 +34,9 @@ def controls(
         return None
     if condition is None or reference is None:
         raise ArgumentError("give both condition= and reference=, or neither.")
-    values = _slots.column(adata, condition, "condition").astype(str)
+    found = _slots.column(adata, condition, "condition")
+    # missing ones as text, whatever pandas is installed
+    values = found.astype(object).where(found.notna(), "nan").astype(str)
     mine = (values == str(reference)).to_numpy()
     if not mine.any():
         there = ", ".join(map(repr, sorted(values.unique())[:20]))

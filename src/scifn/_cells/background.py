@@ -60,7 +60,8 @@ class Given:
 
 def split(view: PanelView, samples: NDArray[Any], types: NDArray[Any] | None) -> dict[str, Cells]:
     """The cells of each sample, in order of appearance; ``types`` is None of libraries."""
-    codes, names = pd.factorize(samples)
+    # missing samples are one of their own
+    codes, names = pd.factorize(samples, use_na_sentinel=False)
     # each sample's cells in one piece, so that many samples cost one sort and not one pass each
     order = np.argsort(codes, kind="stable")
     pieces = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])

@@ -34,9 +34,7 @@ def controls(
         return None
     if condition is None or reference is None:
         raise ArgumentError("give both condition= and reference=, or neither.")
-    found = _slots.column(adata, condition, "condition")
-    # missing ones as text, whatever pandas is installed
-    values = found.astype(object).where(found.notna(), "nan").astype(str)
+    values = _slots.words(_slots.column(adata, condition, "condition"))
     mine = (values == str(reference)).to_numpy()
     if not mine.any():
         there = ", ".join(map(repr, sorted(values.unique())[:20]))

@@ -95,6 +95,11 @@ def column(adata: AnnData, name: str, argument: str) -> pd.Series:
     return found
 
 
+def words(values: pd.Series) -> pd.Series:
+    """Values as text, missing ones as "nan" whatever pandas is installed."""
+    return values.astype(object).where(values.notna().to_numpy(), "nan").map(str)
+
+
 def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows into the coverage table; a set that was there is replaced."""
     import pandas as pd

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scifn import _keys as k
 from scifn._cells import identity, shown, told
 from scifn._cells.calibration import LINEAGE, TYPE, tempered
+from scifn._cells.likelihood import log_likelihood
 from scifn._cells.profiles import Components, components
 from scifn._view import PanelView
 from scifn.genesets import _ids, _sets
@@ -189,12 +190,17 @@ def _evidence(
 
 
 def _asdc_odds(view: PanelView, model: Components, tally: shown.Tally, whole: bool) -> Floats:
-    rates = identity.expected(model)
-    depth = view.total if whole else tally.umi["identity"]
+    """Log odds of AS-DC against pDC from the AS-DC genes alone, priors of both in them."""
+    rates, depth = identity.expected(model), view.total
     if not whole:
-        rates = rates / rates.sum(axis=0)
+        rates, depth = rates / rates.sum(axis=0), tally.umi["identity"]
+    genes = [g for name in ("first", "other") for g in tally.found[name] if g in model.genes]
+    rows = [model.genes.index(gene) for gene in genes]
     pair = [model.types.index(name) for name in (k.PDC, k.ASDC)]
-    return tally.asdc_odds(rates[:, pair], depth)
+    values = view.sparse(genes).tocsr()
+    found = log_likelihood(values, depth, rates[np.ix_(rows, pair)], identity.SIZE)
+    odds = found + np.log(model.priors[pair])
+    return np.asarray(odds[:, 1] - odds[:, 0])
 
 
 def _bounds(

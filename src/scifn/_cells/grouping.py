@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn import _slots
 from scifn._errors import ArgumentError
 
 #: More pDC than unsorted blood holds.
@@ -29,7 +30,7 @@ def allowed(
             raise ArgumentError("mapping= places labels: give the column of labels with labels=.")
         return None
     mapping = _mapping(mapping)
-    values = words(labels)
+    values = _slots.words(labels)
     strange = [label for label in mapping if label not in set(values)]
     if strange:
         there = ", ".join(map(repr, values.unique()[:20]))
@@ -51,12 +52,6 @@ def allowed(
     }
 
 
-def words(values: pd.Series) -> pd.Series:
-    """Values as text, missing ones as "nan" whatever pandas is installed."""
-    text = values.astype(object).where(values.notna().to_numpy(), "nan")
-    return pd.Series([str(value) for value in text], index=values.index, name=values.name)
-
-
 def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     if mapping is None:
         return {}
@@ -68,7 +63,7 @@ def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
 
 def unplaced(labels: pd.Series, mapping: Mapping[str, str] | None) -> str:
     """A sentence on labels that bind nothing, or that no component stands for; "" if all bind."""
-    places = {label: _mapping(mapping).get(label, label) for label in words(labels).unique()}
+    places = {label: _mapping(mapping).get(label, label) for label in _slots.words(labels).unique()}
     known = {*k.CELL_TYPES, *k.LINEAGES}
     free = sorted(label for label, place in places.items() if place not in known)
     tissue = sorted(label for label, place in places.items() if place in TISSUE)
@@ -111,7 +106,9 @@ def disagreement(
     The status is "agrees", "differs", or "no place" of a label that is neither a cell type or
     lineage nor in the mapping: it has bound nothing.
     """
-    table = pd.DataFrame({"label": words(labels).to_numpy(), "cell_type": called.astype(str)})
+    table = pd.DataFrame(
+        {"label": _slots.words(labels).to_numpy(), "cell_type": called.astype(str)}
+    )
     counts = table.value_counts(sort=False).rename("n_cells").reset_index()
     places = {label: _mapping(mapping).get(label, label) for label in counts["label"]}
     known = {*k.CELL_TYPES, *k.LINEAGES}
@@ -158,7 +155,9 @@ def flags(values: pd.Series | None) -> NDArray[np.bool_] | None:
 
 def pdc_alarms(calls: NDArray[np.object_], samples: pd.Series | None) -> str:
     """Samples with more pDC than unsorted blood holds, as sentences."""
-    names = np.full(calls.size, "all cells") if samples is None else words(samples).to_numpy()
+    names = (
+        np.full(calls.size, "all cells") if samples is None else _slots.words(samples).to_numpy()
+    )
     share = pd.Series(calls == "pDC").groupby(names).mean()
     return "\n".join(
         f"{name}: {value:.1%} of cells are called pDC; unsorted blood holds less than "

@@ -127,32 +127,6 @@ class Tally:
             name: umi[:, j].astype(np.float64) for j, name in enumerate(named)
         }
         self.genes = {name: seen[:, j] for j, name in enumerate(named)}
-        self.single = {gene: view.sum([gene]) for gene in (*named["first"], *named["other"])}
-
-    def asdc_odds(self, rates: Floats, depth: Floats) -> Floats:
-        """Log odds of AS-DC against pDC from the AS-DC genes alone, priors of both in them.
-
-        Parameters
-        ----------
-        rates
-            Genes of the model x (pDC, AS-DC): expected shares of all UMI, ambient RNA in them.
-        depth
-            UMI of each cell.
-        """
-        out = np.full(depth.size, float(np.log(self._prior(k.ASDC) / self._prior(k.PDC))))
-        for name in ("first", "other"):
-            for gene in self.found[name]:
-                if gene not in self._model.genes:
-                    continue
-                means = np.maximum(depth, 1.0)[:, None] * rates[self._model.genes.index(gene)]
-                weights = np.log(means) - np.log(means + identity.SIZE)
-                constant = identity.SIZE * np.log1p(means / identity.SIZE)
-                out += self.single[gene] * (weights[:, 1] - weights[:, 0])
-                out -= constant[:, 1] - constant[:, 0]
-        return out
-
-    def _prior(self, name: str) -> float:
-        return float(self._model.priors[self._model.types.index(name)])
 
     def beyond(self, name: str, ambient: float, quantile: float) -> Bools:
         """Cells that show two genes of a list, in more UMI than ambient RNA of blood leaves.

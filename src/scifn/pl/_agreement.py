@@ -65,8 +65,7 @@ def agreement(adata: AnnData, *, labels: str | None = None, ax: Axes | None = No
         there = ", ".join(map(str, adata.obs.columns[:30]))
         msg = f"name the column of obs to compare with, labels=...; it has: {there}."
         raise ArgumentError(msg)
-    found = _slots.column(adata, labels, "labels")
-    values = found.astype(object).where(found.notna(), "nan").astype(str).to_numpy()
+    values = _slots.words(_slots.column(adata, labels, "labels")).to_numpy()
     pairs = pd.DataFrame(
         {"label": values, "cell_type": adata.obs[k.CELL_TYPE].astype(str).to_numpy()}
     )

@@ -9,7 +9,6 @@ import pandas as pd
 
 from scifn import _keys as k
 from scifn import _slots
-from scifn._cells import grouping
 from scifn._cells import production as model
 from scifn._docs import shared
 from scifn._soup import contamination_of, soup_of
@@ -144,7 +143,7 @@ def _apply(
     view.need_counts("evidence of interferon transcription")
     samples: Any = np.full(adata.n_obs, "all", dtype=object)
     if sample is not None:
-        samples = grouping.words(_slots.column(adata, sample, "sample")).to_numpy(dtype=object)
+        samples = _slots.words(_slots.column(adata, sample, "sample")).to_numpy(dtype=object)
     types = None
     if not bulk:
         types = adata.obs[k.CELL_TYPE].astype(str).to_numpy(dtype=object)

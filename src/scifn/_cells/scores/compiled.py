@@ -64,24 +64,6 @@ def _whole_of(value: float, unit: float) -> int:
 _whole = compiled(_whole_of)
 
 
-def _log_of(
-    value: float, counts: bool, factor: float, unit: float, cell: int, table: Any, stamp: Any
-) -> int:
-    """A value in whole units; logarithms of small counts are kept in ``table`` for their cell."""
-    if not counts:
-        return _whole(value, unit)  # type: ignore[no-any-return]
-    if value >= _TABLE:
-        return _whole(np.log1p(value * factor), unit)  # type: ignore[no-any-return]
-    level = _U(np.int64(value))
-    if stamp[level] != cell:
-        stamp[level] = cell
-        table[level] = _whole(np.log1p(value * factor), unit)
-    return table[level]  # type: ignore[no-any-return]
-
-
-_log = compiled(_log_of)
-
-
 def _column_sums(
     data: Any, indices: Any, indptr: Any, counts: bool, unit: float,
     genes: Any, all_genes: bool, sums: Any,
@@ -97,8 +79,19 @@ def _column_sums(
         if total <= 0.0:
             continue
         factor = _TARGET / total
+        # the same steps stand in _row_sums: as a function of its own they take five times as long
         for p in range(start, stop):
-            log = _log(np.float64(data[p]), counts, factor, unit, i, table, stamp)
+            value = np.float64(data[p])
+            if not counts:
+                log = _whole(value, unit)
+            elif value < _TABLE:
+                level = _U(np.int64(value))
+                if stamp[level] != i:
+                    stamp[level] = i
+                    table[level] = _whole(np.log1p(value * factor), unit)
+                log = table[level]
+            else:
+                log = _whole(np.log1p(value * factor), unit)
             sums[_U(indices[p])] += log
     return FINE
 
@@ -132,7 +125,17 @@ def _row_sums(
         lists[:] = 0
         n_hits = _U(0)
         for p in range(start, stop):
-            log = _log(np.float64(data[p]), counts, factor, unit, i, table, stamp)
+            value = np.float64(data[p])
+            if not counts:
+                log = _whole(value, unit)
+            elif value < _TABLE:
+                level = _U(np.int64(value))
+                if stamp[level] != i:
+                    stamp[level] = i
+                    table[level] = _whole(np.log1p(value * factor), unit)
+                log = table[level]
+            else:
+                log = _whole(np.log1p(value * factor), unit)
             mine = _U(code[_U(indices[p])])
             bins[((mine & _U(127)) << _U(1)) | (p & _U(1))] += log
             hit[n_hits] = indices[p]  # kept only where the column is special

@@ -26,6 +26,7 @@ from scifn._cells import grouping, identity, shown
 from scifn._cells.likelihood import LOG_STEP
 from scifn._cells.profiles import COMPONENTS, DOUBLET_PAIRS, components
 from scifn._errors import ArgumentError
+from scifn._view import read
 
 TABLE = components()
 DEPTH = 5000
@@ -199,6 +200,32 @@ def test_what_is_won_by_asdc_without_its_genes_is_no_pdc():
     )  # fmt: skip
     assert call.tolist() == ["not_pDC", "pDC"]
     assert kind.tolist() == ["DC unresolved", "pDC"]
+
+
+def test_a_pdc_that_shows_another_lineage_beyond_ambient_rna_is_ambiguous():
+    """The same cell twice, one with what four times the usual soup does not explain."""
+    t_cell = {"CD3D": 12, "CD3E": 10, "TRAC": 12, "CD3G": 6}
+    some = dict.fromkeys(t_cell, 1)
+    counts = sparse.csr_matrix([cell("pDC", **QUIET, **some), cell("pDC", **QUIET, **t_cell)])
+    view = read(ad.AnnData(counts, var=pd.DataFrame(index=GENES)), model.panel_genes("human"))
+    tally = shown.Tally(view, TABLE)
+    assert tally.foreign().tolist() == [False, True]
+    evidence = identity.Evidence(
+        types=("pDC", "T/NK"),
+        posterior=np.array([[0.9, 0.1]] * 2),
+        log_odds_pdc=np.full(2, 9.0),
+        pdc_half=np.zeros(2, dtype=bool),
+        breg_log_odds=np.full(2, np.nan),
+        enough=np.ones(2, dtype=bool),
+    )
+    called, _ = identity.labels(evidence)
+    none = dict.fromkeys(("axl_siglec6", "asdc_other"), np.zeros(2))
+    call, kind = identity.pdc_calls(
+        called, evidence, core=np.full(2, 5.0), support=np.full(2, 5.0), depth=np.full(2, 5e3),
+        asdc_odds=np.full(2, -9.0), foreign=tally.foreign(), measurable=True, **none,
+    )  # fmt: skip
+    assert call.tolist() == ["pDC", "pDC_ambiguous"]
+    assert kind.tolist() == ["pDC", "DC unresolved"]
 
 
 @pytest.mark.parametrize("depth", [2000, 9000, 20_000])
@@ -680,6 +707,18 @@ def test_calls_do_not_move_with_interferon(mixed):
     assert one[k.PDC_CALL].tolist() == other[k.PDC_CALL].tolist()
 
 
+def test_a_response_of_listed_genes_moves_no_number_at_all(mixed):
+    """Their UMI do not count towards the depth of a cell."""
+    more = mixed.copy()
+    listed = {gene for name in shown.RESPONSE for gene in genesets.load(name)}
+    for gene in sorted(listed & set(RESPONSE)):
+        more[:, AT[gene]] += 40
+    assert more.sum() >= mixed.sum() + 7 * 40 * len(mixed)
+    one, other = annotated(*mixed), annotated(*more)
+    np.testing.assert_array_equal(one.obsm[k.TYPE_POSTERIOR], other.obsm[k.TYPE_POSTERIOR])
+    pd.testing.assert_frame_equal(one.obs, other.obs)
+
+
 # --- real cells ---------------------------------------------------------------------------
 
 
@@ -803,6 +842,9 @@ def test_pbmc68k_reduced_cannot_tell_pdc():
     assert (adata.obs[k.PDC_CALL] == "NA").all()
     assert adata.obs[k.PDC_SCORE].isna().all()
     assert not adata.obs[k.CELL_TYPE].isin(["pDC", "AS-DC"]).any()
+    # B cells are there, and what tells naive from memory ones is too little
+    assert (adata.obs[k.CELL_TYPE] == "B unresolved").sum() >= 80
+    assert not adata.obs[k.CELL_TYPE].isin(["B naive", "B memory"]).any()
     assert (adata.obs[k.CELL_TYPE] != "Unassigned").mean() > 0.5
 
 

@@ -119,6 +119,11 @@ IMBALANCE: Final = "imbalance"
 STRATA_TABLE: Final = "strata"
 BOUNDS: Final = "bounds"
 GATES: Final = "gates"
+L1: Final = "l1"
+L1_ASSOCIATION: Final = "l1_association"
+CROSSTALK: Final = "crosstalk"
+SERUM: Final = "serum"
+PROFILES: Final = "profiles"
 
 COVERAGE_COLUMNS: Final = ("set", "reference", "n_genes", "n_found", "missing", "status")
 SCORE: Final = "score"
@@ -158,6 +163,24 @@ IMBALANCE_COLUMNS: Final = (
 STRATA_COLUMNS: Final = (
     "donor", "condition", "signature", "score", "cutoff", "cutoff_low", "cutoff_high",
     "stratum", "n_genes", "stability",
+)  # fmt: skip
+L1_COLUMNS: Final = (
+    "donor", "condition", "cell_type", "l1_young_umi", "l1_old_umi", "l1_young_cpm",
+    "l1_young_ratio", "status",
+)  # fmt: skip
+#: Columns of an association between donors, after those that say which.
+_ASSOCIATION: Final = ("n_donors", "rho", "ci_low", "ci_high", "p_value")
+L1_ASSOCIATION_COLUMNS: Final = (
+    "readout", "cell_type", *_ASSOCIATION, "adjusted_for", "statement",
+)  # fmt: skip
+CROSSTALK_COLUMNS: Final = ("pair", *_ASSOCIATION, "adjusted_for", "statement")
+SERUM_COLUMNS: Final = (
+    "measurement", "readout", "n_donors", "n_censored", "rho", "ci_low", "ci_high", "p_value",
+    "statement",
+)  # fmt: skip
+PROFILES_COLUMNS: Final = (
+    "donor", "condition", "stratum", "response_balance", "leading_cell_type", "ligand_evidence",
+    "capacity_leading", "l1_status", "pdc_z", "breg_z", "leading_evidence", "statement",
 )  # fmt: skip
 
 # --- parameter records in uns["scifn"] ---------------------------------------

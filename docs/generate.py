@@ -27,6 +27,7 @@ MODULES = {
 TABLES = {
     "donors": (),  # covariates and readouts depend on the call: the texts are the list
     "pseudobulk": (),  # and here the genes
+    "type_means": (),  # and here the modules
     "imbalance": _keys.IMBALANCE_COLUMNS,
     "bounds": _keys.BOUNDS_COLUMNS,
     "strata": _keys.STRATA_COLUMNS,

@@ -115,6 +115,7 @@ CAPACITY_MODULES: Final = ("tlr79", "tlr3", "rlr", "cgas_sting", "brakes")
 COVERAGE: Final = "coverage"
 DONORS: Final = "donors"
 PSEUDOBULK: Final = "pseudobulk"
+TYPE_MEANS: Final = "type_means"
 IMBALANCE: Final = "imbalance"
 STRATA_TABLE: Final = "strata"
 BOUNDS: Final = "bounds"

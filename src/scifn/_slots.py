@@ -127,12 +127,18 @@ def keep_scores(adata: AnnData, fresh: AnnData) -> None:
 
 _ARMS = ("", ":up", ":down")
 #: What was computed from the output of a step, directly or not.
+_ACROSS = (k.L1_ASSOCIATION, k.CROSSTALK, k.SERUM, k.PROFILES)
 _AFTER = {
-    "annotate": (k.DONORS, k.PSEUDOBULK, k.BOUNDS, k.IMBALANCE, k.STRATA_TABLE),
-    "production": (k.DONORS, k.BOUNDS, k.IMBALANCE),
-    "response": (k.DONORS, k.IMBALANCE),
-    "donors": (k.IMBALANCE, k.STRATA_TABLE),
-}
+    "annotate": (
+        k.DONORS, k.PSEUDOBULK, k.TYPE_MEANS, k.BOUNDS, k.IMBALANCE, k.STRATA_TABLE, k.L1, *_ACROSS,
+    ),
+    "production": (k.DONORS, k.BOUNDS, k.IMBALANCE, k.PROFILES),
+    "capacity": (k.TYPE_MEANS, k.PROFILES),
+    "response": (k.DONORS, k.TYPE_MEANS, k.IMBALANCE, *_ACROSS),
+    "donors": (k.IMBALANCE, k.STRATA_TABLE, k.L1, *_ACROSS),
+    "stratify": (k.PROFILES,),
+    "retroelements": (k.PROFILES,),
+}  # fmt: skip
 #: Scores of cells that were held against cells of the same type.
 _BY_TYPE_OBS = (
     k.IFNA_UMI, k.IFNA_BACKGROUND, k.IFNA_P_VALUE, k.IFNA_P_ADJ, k.IFNA_POSTERIOR, k.IFNA_EVIDENCE,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scifn._donors._bounds import bounds
 from scifn._donors._labels import MISSING, Labels, read_labels
+from scifn._donors._means import type_means
 from scifn._donors._pseudobulk import pseudobulk
 from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
 from scifn._donors._table import DonorTable, donor_table
@@ -27,4 +28,5 @@ __all__ = [
     "read_labels",
     "readouts",
     "resolve_types",
+    "type_means",
 ]

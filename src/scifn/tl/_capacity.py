@@ -79,10 +79,13 @@ def capacity(
     ['tlr79', 'tlr79_resid']
     """
     check_object(adata)
+    again = k.CAPACITY in adata.obsm
     _slots.guard(adata, obsm=(k.CAPACITY,), overwrite=overwrite)
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     view = read(adata, model_.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, condition=condition, reference=reference, model=model)
+    if again:
+        _slots.outdate(adata, "capacity")
 
 
 def _apply(

@@ -99,6 +99,9 @@ def donors(
     ``.uns["scifn"]["pseudobulk"]`` : :class:`pandas.DataFrame`
         UMI of the panel genes summed per donor, condition, visit and cell type, where there is a
         matrix with counts.
+    ``.uns["scifn"]["type_means"]`` : :class:`pandas.DataFrame`
+        Means of response and capacity over the cells of each donor, condition, visit and cell type,
+        with standard errors, after those steps.
     ``.uns["scifn"]["bounds"]`` : :class:`pandas.DataFrame`
         Transcript evidence of each ligand per donor and cell type with upper bounds, after
         :func:`scifn.tl.production`.
@@ -124,7 +127,9 @@ def donors(
     """
     check_object(adata)
     again = k.DONORS in adata.uns.get(k.UNS, {})
-    _slots.guard(adata, tables=(k.DONORS, k.PSEUDOBULK, k.BOUNDS), overwrite=overwrite)
+    _slots.guard(
+        adata, tables=(k.DONORS, k.PSEUDOBULK, k.TYPE_MEANS, k.BOUNDS), overwrite=overwrite
+    )
     view = None
     if has_matrix(adata):
         # Names of the other species resolve to nothing; which one it is, is known after reading.
@@ -200,6 +205,12 @@ def _apply(
     slot.pop(k.PSEUDOBULK, None)
     if sums is not None:
         slot[k.PSEUDOBULK] = sums
+    slot.pop(k.TYPE_MEANS, None)
+    means = _donors.type_means(
+        adata.obs, adata.obsm.get(k.CAPACITY), found.rows, found.types, found.table
+    )
+    if means is not None:
+        slot[k.TYPE_MEANS] = means
     slot.pop(k.BOUNDS, None)
     if k.IFNA_EVIDENCE in adata.obs:
         others = adata.obsm.get(k.LIGAND_EVIDENCE)

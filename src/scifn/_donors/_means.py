@@ -1,0 +1,69 @@
+"""Means of the cells' scores per donor and cell type: what later steps know of single cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from scifn import _keys as k
+from scifn._donors._labels import IntArray
+
+_RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
+
+
+def type_means(
+    obs: pd.DataFrame,
+    capacity: pd.DataFrame | None,
+    rows: IntArray,
+    types: IntArray,
+    table: pd.DataFrame,
+) -> pd.DataFrame | None:
+    """Average response and capacity over the cells of one type in one row of the donor table.
+
+    Parameters
+    ----------
+    obs
+        With the response columns, where that step was done.
+    capacity
+        A column a module, a row a cell; None where that step was not done.
+    rows, types
+        Row of ``table`` (-1 for none) and position in ``_keys.CELL_TYPES`` of each cell.
+    table
+        Donor table.
+
+    Returns
+    -------
+    A row a group that has cells: ``donor, condition, visit, cell_type, n_cells`` and of each score
+    its mean and standard error over cells (``_se``; NaN for a single cell). None without scores.
+    """
+    scores = {name.removeprefix(k.PREFIX): obs[name] for name in _RESPONSE if name in obs}
+    if capacity is not None:
+        scores |= {str(name): capacity[name] for name in capacity}
+    if not scores:
+        return None
+    keep = np.flatnonzero((rows >= 0) & ~np.isin(types, _left_out()))
+    groups, member = np.unique(rows[keep] * len(k.CELL_TYPES) + types[keep], return_inverse=True)
+    row, kind = np.divmod(groups, len(k.CELL_TYPES))
+    out: dict[str, object] = {
+        name: [str(table[name].iloc[i]) for i in row] for name in ("donor", "condition", "visit")
+    }
+    out["cell_type"] = [k.CELL_TYPES[i] for i in kind]
+    out["n_cells"] = np.bincount(member, minlength=len(groups)).astype(np.int64)
+    for name, column in scores.items():
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[keep]
+        known = np.isfinite(values)
+        at, values = member[known], values[known]
+        n = np.bincount(at, minlength=len(groups)).astype(np.float64)
+        total = np.bincount(at, weights=values, minlength=len(groups))
+        mean = np.divide(total, n, out=np.full(len(groups), np.nan), where=n > 0)
+        square = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=len(groups))
+        room = n * (n - 1)
+        out[name] = mean
+        out[f"{name}_se"] = np.sqrt(
+            np.divide(square, room, out=np.full(len(groups), np.nan), where=room > 0)
+        )
+    return pd.DataFrame(out)
+
+
+def _left_out() -> list[int]:
+    return [k.CELL_TYPES.index(name) for name in k.NOT_COUNTED]

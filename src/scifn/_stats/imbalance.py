@@ -82,7 +82,11 @@ def imbalance(
     if isinstance(rng, int) and rng < 0:
         raise ArgumentError(f"rng={rng}: a seed is 0 or more.")
     wanted = [covariates] if isinstance(covariates, str) else list(covariates)
-    readouts = [c for c in donors.columns if c in k.READOUTS or c.startswith("response_type1:")]
+    readouts = [
+        c
+        for c in donors.columns
+        if c in k.READOUTS or (c.startswith("response_type1:") and not c.endswith("_se"))
+    ]
     seed = int(np.random.default_rng(rng).integers(2**32)) if not isinstance(rng, int) else rng
     table: list[Row] = []
     for name in names:

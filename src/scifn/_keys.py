@@ -146,6 +146,9 @@ GATES_COLUMNS: Final = (
     "population", "protein", "side", "scale", "threshold", "umi", "method",
     "n_positive", "of", "percent", "note",
 )  # fmt: skip
+#: Columns of the donor table with the response begin so; what stands for the controls' composition.
+RESPONSE_OF: Final = "response_type1:"
+STANDARDIZED: Final = "standardized"
 #: Readouts of the donor table that are tested between groups; the primary family.
 READOUTS: Final = (
     "logit_pdc", "logit_breg_of_b", "lr_breg_effector", "lr_pdc_breg", "ilr_1", "ilr_2",

@@ -11,6 +11,7 @@ from scifn._donors._labels import MISSING, Labels, read_labels
 from scifn._donors._means import type_means
 from scifn._donors._pseudobulk import pseudobulk
 from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
+from scifn._donors._response import composition
 from scifn._donors._table import DonorTable, donor_table
 from scifn._donors._types import resolve_types
 from scifn._donors._visits import collapse_visits
@@ -23,6 +24,7 @@ __all__ = [
     "Labels",
     "bounds",
     "collapse_visits",
+    "composition",
     "donor_table",
     "pseudobulk",
     "read_labels",

@@ -16,10 +16,6 @@ from scifn._stats.bounds import upper_bound
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-#: Cells that a mean over cells needs.
-MIN_MEAN = 10
-_LINEAGE = np.array([k.LINEAGES.index(k.LINEAGE_OF[t]) for t in k.CELL_TYPES])
-
 
 def per_row(rows: IntArray, mask: BoolArray, n_rows: int) -> FloatArray:
     """How many cells of each row are in the mask, (n_rows,)."""
@@ -111,35 +107,6 @@ def _breg(
     if own and can[k.B_TRANSITIONAL]:
         return per_row(rows, types == codes_of((k.B_TRANSITIONAL,))[0], n_rows), ["labels"] * n_rows
     return np.full(n_rows, np.nan), ["none"] * n_rows
-
-
-#: Lowest rate over controls that a donor's logarithm shows: no count at all is not minus infinity.
-FLOOR = 0.01
-
-
-def response_of(
-    obs: pd.DataFrame, rows: IntArray, types: IntArray, n_rows: int
-) -> dict[str, NDArray[np.float64]]:
-    """Type I interferon response by lineage, NaN below ten cells that have one.
-
-    log2(1 + mean of the cells). Against controls that is the log2 fold of the donor's mean rate
-    over theirs, which is what donors are compared by: means of a linear score are skewed.
-    """
-    if k.RESPONSE_TYPE1 not in obs:
-        return {}
-    score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
-    counted = ~np.isin(types, codes_of(k.NOT_COUNTED)) & (rows >= 0)
-    out = {}
-    for i, lineage in enumerate(k.LINEAGES):
-        use = counted & (_LINEAGE[types] == i)
-        if lineage == "Unassigned" or not use.any():
-            continue
-        use &= ~np.isnan(score)
-        n = per_row(rows, use, n_rows)
-        total = np.bincount(rows[use], weights=score[use], minlength=n_rows)
-        mean = np.divide(total, n, out=np.full(n_rows, np.nan), where=n >= MIN_MEAN)
-        out[f"response_type1:{k.column(lineage)}"] = np.log2(np.maximum(1.0 + mean, FLOOR))
-    return out
 
 
 def ifna_of(

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._donors import _columns as col
-from scifn._donors._cells import counts_of, ifna_of, response_of
+from scifn._donors._cells import counts_of, ifna_of
 from scifn._donors._labels import MISSING, IntArray, Labels, read_labels
 from scifn._donors._readouts import MIN_CELLS, readouts
+from scifn._donors._response import response_of
 from scifn._donors._types import resolve_types
 from scifn._errors import ArgumentError, DesignError
 
@@ -44,6 +45,7 @@ def donor_table(
     cells_per_ul: str | None = None,
     missing: Sequence[str] = MISSING,
     measurable: Mapping[str, bool] | None = None,
+    composition: Mapping[str, float] | None = None,
 ) -> DonorTable:
     """Count cells per donor, condition and visit.
 
@@ -67,6 +69,8 @@ def donor_table(
     measurable
         {cell type, or "B" for the lineage: whether it could be told at all}. What is not in it is
         measurable if the labels can name it. Counts of what is not measurable are NaN.
+    composition
+        Share of each compartment among the control cells, for the standardized response.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def donor_table(
     more: dict[str, col.Column] = {}
     for name in k.READOUTS:
         more |= {x: numbers[x] for x in (name, f"{name}_se")}
-    more |= response_of(obs, rows, types, len(keys))
+    more |= response_of(obs, rows, types, len(keys), composition)
     more |= ifna_of(obs, rows, types, len(keys), can)
     if cells_per_ul is not None:
         more |= col.absolute(obs, cells_per_ul, rows, names, counts, MIN_CELLS)

@@ -51,6 +51,8 @@ def _joined(column: pd.Series, groups: IntArray, name: str) -> Any:
     if name in _SUMMED:
         total = by.sum(min_count=1) if name == "pdc_ifna_positive" else by.agg(_sum)
         return total.to_numpy(dtype=column.dtype)
+    if name.startswith(k.RESPONSE_OF) and name.endswith("_se"):
+        return by.agg(_of_mean).to_numpy(dtype=np.float64)
     if pd.api.types.is_bool_dtype(column.dtype):
         return by.all().to_numpy()
     if pd.api.types.is_numeric_dtype(column.dtype):
@@ -61,3 +63,9 @@ def _joined(column: pd.Series, groups: IntArray, name: str) -> Any:
 def _sum(values: pd.Series) -> float:
     """A sum that is NaN if any part is."""
     return float(values.sum(skipna=False))
+
+
+def _of_mean(errors: pd.Series) -> float:
+    """Standard error of the mean of the visits that have a value."""
+    known = errors.dropna().to_numpy(dtype=np.float64)
+    return float(np.sqrt((known**2).sum()) / known.size) if known.size else float("nan")

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 _RECORD = "donors_parameters"
 #: Types whose absence from a donor is a zero only where they could have been told.
 _JUDGED = ("B", k.PLASMABLAST, k.PLASMA, k.B_ATYPICAL)
+#: What is said where the response has no reference.
+NO_CONTROLS = (
+    "the response is an absolute rate (tl.response without condition= and reference=): donors of "
+    "one study only, and no standardized response, for there is no composition of controls"
+)
 _FIRST = "scifn.tl.annotate(adata), or give cell_type= (and mapping=) for labels of your own"
 
 
@@ -91,6 +96,11 @@ def donors(
     that they are NaN and ``note`` says why. What the genes or labels could not tell at all
     is NaN in the counts too, never 0. ``status`` is ok, low_cells, low_b_cells, partial or
     not_measurable. Fractions do not tell whether a type is fewer or the others are more.
+
+    ``response_type1:<lineage>`` is log2 of one plus the mean response of the donor's cells, NaN
+    below ten of them. ``response_type1:standardized`` puts the lineages together with the shares
+    that they have among the control cells, so that a donor with more monocytes does not respond
+    more.
 
     Sets the following fields
     -------------------------
@@ -175,6 +185,7 @@ def _apply(
             f"donor={donor!r} and condition={condition!r} name the same column of obs; a donor is "
             "a person (or animal), a condition what sets groups of them apart."
         )
+    weights = _composition(adata)
     found = _donors.donor_table(
         adata.obs,
         donor=donor,
@@ -187,8 +198,11 @@ def _apply(
         cells_per_ul=cells_per_ul,
         missing=missing,
         measurable=_measurable(adata) if cell_type == k.CELL_TYPE else None,
+        composition=weights,
     )
     notes = [*found.notes]
+    if k.RESPONSE_TYPE1 in adata.obs and not weights:
+        notes.append(NO_CONTROLS)
     sums = None
     if view is None:
         notes.append("no matrix: no pseudobulk")
@@ -227,8 +241,18 @@ def _apply(
         "missing": ", ".join(map(repr, missing)),
         "min_cells": _donors.MIN_CELLS,
         "min_b_cells": _donors.MIN_B,
+        "composition": ", ".join(f"{name} {share:.4f}" for name, share in weights.items()),
         "notes": "\n".join(notes),
     }
+
+
+def _composition(adata: AnnData) -> dict[str, float]:
+    """Share of each compartment among the control cells that the response was held against."""
+    record = adata.uns.get(k.UNS, {}).get("response", {})
+    reference = record.get("reference")
+    if k.RESPONSE_TYPE1 not in adata.obs or reference is None:
+        return {}
+    return _donors.composition(reference)
 
 
 def _measurable(adata: AnnData) -> dict[str, bool]:

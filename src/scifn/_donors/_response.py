@@ -1,0 +1,150 @@
+"""Response of a donor: by lineage, and as if every donor had the controls' composition.
+
+Lineages respond to different degrees, so that the mean over all cells of a donor moves with the
+share of, say, monocytes although no cell responds more (Catalina 2019,
+doi:10.1038/s42003-019-0382-x). The standardized response takes the mean of each compartment and
+weighs it by its share of the control cells, which is one number for all donors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from scifn import _keys as k
+from scifn._donors._labels import IntArray
+
+FloatArray = NDArray[np.float64]
+
+#: Cells that a mean over cells needs.
+MIN_MEAN: Final = 10
+#: Share of the control cells from which on a compartment counts; share that the compartments of a
+#: donor must make up together. As for strata.
+MIN_SHARE, MIN_COVERED = 0.02, 0.8
+#: Lowest rate over controls that a donor's logarithm shows: no count at all is not minus infinity.
+FLOOR: Final = 0.01
+_ANTIBODY: Final = (k.PLASMABLAST, k.PLASMA)
+_COMPARTMENTS: Final = (*(x for x in k.LINEAGES if x != "Unassigned"), k.PLASMA)
+
+
+def compartment(cell_type: str) -> str:
+    """Lineage, with plasmablasts and plasma cells apart from B cells; "" of what is not counted.
+
+    >>> compartment("B naive"), compartment("Plasmablast"), compartment("Platelet")
+    ('B', 'Plasma', '')
+    """
+    if cell_type in k.NOT_COUNTED:
+        return ""
+    return k.PLASMA if cell_type in _ANTIBODY else k.LINEAGE_OF[cell_type]
+
+
+def composition(reference: pd.DataFrame) -> dict[str, float]:
+    """Share of each compartment among the control cells; none where there were no controls.
+
+    Parameters
+    ----------
+    reference
+        Stored reference of the response: ``score, group, n_cells``, where a group is a cell type
+        or "lineage <name>".
+
+    >>> rows = [("type1", "lineage B", 30), ("type1", "Plasma", 10), ("type1", "lineage Mono", 20)]
+    >>> composition(pd.DataFrame(rows, columns=["score", "group", "n_cells"]))
+    {'B': 0.4, 'Mono': 0.4, 'Plasma': 0.2}
+    """
+    if not len(reference):
+        return {}
+    mine = reference[reference["score"].astype(str) == "type1"]
+    n = dict(zip(mine["group"].astype(str), mine["n_cells"].astype(float), strict=True))
+    count = {name: n.get(f"lineage {name}", 0.0) for name in _COMPARTMENTS}
+    count[k.PLASMA] = sum(n.get(name, 0.0) for name in _ANTIBODY)
+    count["B"] -= count[k.PLASMA]
+    count["Other"] -= sum(n.get(name, 0.0) for name in (k.PLATELET, k.ERYTHROCYTE))
+    total = sum(count.values())
+    kept = {name: x for name, x in count.items() if total > 0 and x >= MIN_SHARE * total}
+    return {name: x / sum(kept.values()) for name, x in kept.items()}
+
+
+def response_of(
+    obs: pd.DataFrame,
+    rows: IntArray,
+    types: IntArray,
+    n_rows: int,
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, FloatArray]:
+    """Type I interferon response by lineage and standardized, each with its standard error.
+
+    log2(1 + mean of the cells). Against controls that is the log2 fold of the donor's mean rate
+    over theirs, which is what donors are compared by: means of a linear score are skewed. NaN below
+    ten cells that have one; the standard error is that of the sampling of cells.
+
+    Parameters
+    ----------
+    obs
+        A row a cell.
+    rows, types
+        Row of the donor table (-1 for none) and position in ``_keys.CELL_TYPES`` of each cell.
+    n_rows
+        Rows of the donor table.
+    weights
+        Share of each compartment among the control cells (:func:`composition`); without any there
+        is no standardized response.
+    """
+    if k.RESPONSE_TYPE1 not in obs:
+        return {}
+    score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
+    known = (rows >= 0) & ~np.isnan(score)
+    lineage = np.array([_lineage(name) for name in k.CELL_TYPES], dtype=object)[types]
+    out: dict[str, FloatArray] = {}
+    for name in k.LINEAGES:
+        mine = (lineage == name) & (rows >= 0)
+        if mine.any():
+            mean, se = _mean(score, rows, mine & known, n_rows)
+            out |= _logged(k.column(name), mean, se)
+    if weights:
+        part = np.array([compartment(name) for name in k.CELL_TYPES], dtype=object)[types]
+        means = {name: _mean(score, rows, (part == name) & known, n_rows) for name in weights}
+        out |= _logged(k.STANDARDIZED, *_together(means, weights, n_rows))
+    return out
+
+
+def _lineage(cell_type: str) -> str:
+    return "" if cell_type in k.NOT_COUNTED else k.LINEAGE_OF[cell_type]
+
+
+def _mean(
+    score: FloatArray, rows: IntArray, use: NDArray[np.bool_], n_rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """Mean of the cells of each row and its standard error; NaN of fewer than ten cells."""
+    at, values = rows[use], score[use]
+    n = np.bincount(at, minlength=n_rows).astype(np.float64)
+    enough = n >= MIN_MEAN
+    total = np.bincount(at, weights=values, minlength=n_rows)
+    mean = np.divide(total, n, out=np.full(n_rows, np.nan), where=enough)
+    squares = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=n_rows)
+    variance = np.divide(squares, n * (n - 1), out=np.full(n_rows, np.nan), where=enough)
+    return mean, np.sqrt(variance)
+
+
+def _together(
+    means: Mapping[str, tuple[FloatArray, FloatArray]], weights: Mapping[str, float], n_rows: int
+) -> tuple[FloatArray, FloatArray]:
+    """Weighted mean of the compartments that a row has, if they are most of the composition."""
+    total, variance, covered = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+    for name, (mean, se) in means.items():
+        there = ~np.isnan(mean)
+        covered[there] += weights[name]
+        total[there] += weights[name] * mean[there]
+        variance[there] += (weights[name] * se[there]) ** 2
+    share = np.where(covered >= MIN_COVERED, covered, np.nan)
+    return total / share, np.sqrt(variance) / share
+
+
+def _logged(name: str, mean: FloatArray, se: FloatArray) -> dict[str, FloatArray]:
+    """Both on the scale of donors, log2(1 + response)."""
+    fold = np.maximum(1.0 + mean, FLOOR)
+    column = f"{k.RESPONSE_OF}{name}"
+    return {column: np.log2(fold), f"{column}_se": se / (fold * np.log(2))}

@@ -17,7 +17,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
+from scifn import _keys as k
 from scifn._cells import reference
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
@@ -31,6 +33,8 @@ ABSOLUTE: Final = (
     "of one type in one study only"
 )
 RELATIVE: Final = "excess over the mean of control cells of the same type, in units of that mean"
+#: Cells that a sum over cells needs for a response.
+MIN_SUMMED: Final = 10
 NOT_SEPARABLE: Final = "type I IFN response (ligand not identifiable)"
 
 
@@ -120,6 +124,47 @@ def respond(
             "wording": NOT_SEPARABLE,
             "sets": list(SETS.values()),
         },
+    )
+
+
+def of_sums(sums: pd.DataFrame, species: str, reference_: pd.DataFrame | None) -> pd.DataFrame:
+    """Response of summed cells: the scores of cells, of a donor's cells of one type as if one.
+
+    Parameters
+    ----------
+    sums
+        Pseudobulk table: ``cell_type, n_cells, total_umi`` and a column a gene, a row a group.
+    species
+        Whose genes they are.
+    reference_
+        Stored reference of the cells' scores; None for absolute rates.
+
+    Returns
+    -------
+    Columns ``response_type1, response_type2_leaning, response_balance``; NaN below
+    :data:`MIN_SUMMED` cells. A deep cell weighs more than in a mean over cells.
+    """
+    genes = [gene for gene in panel_genes(species) if gene in sums]
+    view = PanelView(
+        genes=tuple(genes),
+        values=sparse.csr_array(sums[genes].to_numpy(dtype=np.float64)),
+        total=sums["total_umi"].to_numpy(dtype=np.float64),
+        n_genes=np.zeros(len(sums), dtype=np.int64),
+        is_counts=True,
+        species=species,
+        n_features=len(genes),
+        record={},
+    )
+    found = respond(view, sums["cell_type"].to_numpy(dtype=object), controls=None, stored=reference_)
+    enough = sums["n_cells"].to_numpy() >= MIN_SUMMED
+    columns = {
+        k.RESPONSE_TYPE1: found.type1,
+        k.RESPONSE_TYPE2: found.type2_leaning,
+        k.RESPONSE_BALANCE: found.balance,
+    }
+    return pd.DataFrame(
+        {name.removeprefix(k.PREFIX): np.where(enough, x, np.nan) for name, x in columns.items()},
+        index=sums.index,
     )
 
 

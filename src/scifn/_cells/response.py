@@ -127,7 +127,7 @@ def respond(
     )
 
 
-def of_sums(sums: pd.DataFrame, species: str, reference_: pd.DataFrame | None) -> pd.DataFrame:
+def of_sums(sums: pd.DataFrame, species: str, stored: pd.DataFrame | None) -> pd.DataFrame:
     """Response of summed cells: the scores of cells, of a donor's cells of one type as if one.
 
     Parameters
@@ -136,7 +136,7 @@ def of_sums(sums: pd.DataFrame, species: str, reference_: pd.DataFrame | None) -
         Pseudobulk table: ``cell_type, n_cells, total_umi`` and a column a gene, a row a group.
     species
         Whose genes they are.
-    reference_
+    stored
         Stored reference of the cells' scores; None for absolute rates.
 
     Returns
@@ -155,7 +155,8 @@ def of_sums(sums: pd.DataFrame, species: str, reference_: pd.DataFrame | None) -
         n_features=len(genes),
         record={},
     )
-    found = respond(view, sums["cell_type"].to_numpy(dtype=object), controls=None, stored=reference_)
+    types = sums["cell_type"].to_numpy(dtype=object)
+    found = respond(view, types, controls=None, stored=stored)
     enough = sums["n_cells"].to_numpy() >= MIN_SUMMED
     columns = {
         k.RESPONSE_TYPE1: found.type1,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scifn.get._markers import markers, pdc_evidence
 from scifn.get._power import power
-from scifn.get._tables import bounds, cells, coverage, donors, imbalance, pseudobulk, strata
+from scifn.get._pseudobulk import pseudobulk
+from scifn.get._tables import bounds, cells, coverage, donors, imbalance, strata
 
 __all__ = [
     "bounds",

@@ -79,36 +79,6 @@ def donors(adata: AnnData) -> pd.DataFrame:
     return _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=, condition=)")
 
 
-def pseudobulk(adata: AnnData) -> pd.DataFrame:
-    """UMI of the panel genes summed per donor, condition, visit and cell type.
-
-    Parameters
-    ----------
-    adata
-        After :func:`scifn.tl.donors` on an object with counts.
-
-    Returns
-    -------
-    A row a donor x condition x visit x cell type, a column a gene.
-
-    Raises
-    ------
-    scifn._errors.MissingKeyError
-        If the table is not there.
-
-    Examples
-    --------
-    >>> import scifn
-    >>> adata = scifn.datasets.cohort(n_patients=1, n_controls=1, cells_per_donor=200, rng=1)
-    >>> scifn.tl.annotate(adata)
-    >>> scifn.tl.donors(adata, donor="donor", condition="condition")
-    >>> "ISG15" in scifn.get.pseudobulk(adata)
-    True
-    """
-    call = "scifn.tl.donors(adata, donor=, condition=) on an object with counts"
-    return _slots.table(adata, k.PSEUDOBULK, call)
-
-
 def imbalance(adata: AnnData) -> pd.DataFrame:
     """Comparison of conditions, donors as the unit.
 

@@ -11,8 +11,8 @@ from scifn import _keys as k
 from scifn import _stats
 from scifn._errors import ArgumentError, DesignError
 from scifn._stats.composition import standardized
-from scifn._stats.signatures import FORMULAS
-from scifn._stats.stratify import cutoff_of, factor, outliers
+from scifn._stats.cutoff import cutoff_of, factor, outliers
+from scifn._stats.signatures import SIGNATURES
 
 GENES = ["IFI27", "IFI44", "IFI44L", "RSAD2"]
 
@@ -127,7 +127,7 @@ def test_formulas_by_hand():
         "bodewes_ifn1_like": z.mean(1),
     }
     for name, value in expected.items():
-        np.testing.assert_allclose(FORMULAS[name][0](y, control), value)
+        np.testing.assert_allclose(SIGNATURES[name].formula(y, control), value)
 
 
 def pseudobulk(rows):

@@ -23,7 +23,7 @@ MIN_CELLS, MIN_SHARE, MIN_COVERED = 10, 0.02, 0.8
 
 
 def standardized(
-    sums: pd.DataFrame, genes: Sequence[str], reference: str
+    sums: pd.DataFrame, genes: Sequence[str], reference: str, cells: str = ""
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Log2 of (CPM + 1) at the composition of the controls.
 
@@ -35,6 +35,8 @@ def standardized(
         Columns of ``sums``.
     reference
         Condition of the controls.
+    cells
+        The only cell type to take; "" for all that count.
 
     Returns
     -------
@@ -43,6 +45,9 @@ def standardized(
         donor lacks too many compartments. Weight of each compartment, summing to 1.
     """
     counted = sums[~sums["cell_type"].isin(k.NOT_COUNTED)]
+    donors = counted[["donor", "condition"]].drop_duplicates(ignore_index=True)
+    if cells:
+        counted = counted[counted["cell_type"] == cells]
     part = [_compartment(str(t)) for t in counted["cell_type"]]
     columns = ["n_cells", "total_umi", *genes]
     by = counted[columns].groupby(
@@ -53,7 +58,6 @@ def standardized(
     share = pooled / pooled.sum() if pooled.sum() > 0 else pooled
     share = share[share >= MIN_SHARE]
     weights = {str(name): float(x) for name, x in (share / share.sum()).items()}
-    donors = table[["donor", "condition"]].drop_duplicates(ignore_index=True)
     place = {
         (d, c): i for i, (d, c) in enumerate(zip(donors["donor"], donors["condition"], strict=True))
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from scifn import _donors, _slots, _stats, _view
 from scifn import _keys as k
 from scifn._errors import ArgumentError, MissingKeyError, ScaleError
+from scifn._stats import modules
 from scifn.genesets import _coverage, _resolve, _sets
 
 if TYPE_CHECKING:
@@ -110,6 +112,7 @@ def stratify(
     """
     _view.check_object(adata)
     _slots.guard(adata, tables=(k.STRATA_TABLE,), overwrite=overwrite)
+    again = k.STRATA_TABLE in adata.uns.get(k.UNS, {})
     _apply(
         adata,
         reference=reference,
@@ -118,6 +121,8 @@ def stratify(
         min_controls=min_controls,
         bulk=bulk,
     )
+    if again:
+        _slots.outdate(adata, "stratify")
 
 
 def _apply(
@@ -129,9 +134,10 @@ def _apply(
     min_controls: int,
     bulk: bool,
 ) -> None:
-    _stats.formula_of(signature)
+    scored = _stats.formula_of(signature)
+    sets = {name: _sets.all_sets()[name].genes for name in _beside(signature)}
+    wanted = sorted({gene for genes in sets.values() for gene in genes})
     weights: dict[str, float] = {}
-    wanted = _sets.all_sets()[signature].genes
     if bulk:
         expression = _bulk(adata, condition, wanted)
     else:
@@ -141,18 +147,20 @@ def _apply(
             )
         sums = _slots.table(adata, k.PSEUDOBULK, _CALL)
         genes = [g for g in wanted if g in sums.columns]
-        expression, weights = _stats.standardized(sums, genes, reference)
+        expression, weights = _stats.standardized(sums, genes, reference, scored.cells)
         expression = _enough(expression, _slots.table(adata, k.DONORS, _CALL))
-    genes = [g for g in wanted if g in expression.columns]
-    if _coverage.status_of(len(genes), len(wanted)) not in ("ok", "partial"):
-        genes = []
+    measured = {name: _measured(genes, expression) for name, genes in sets.items()}
     table, record = _stats.stratify(
         expression,
-        genes=genes,
+        genes=measured[signature],
         signature=signature,
         reference=reference,
         min_controls=min_controls,
     )
+    if signature in modules.MODULES:
+        record |= modules.activation(
+            expression, genes=measured, reference=reference, min_controls=min_controls
+        )
     slot = _slots.store(adata)
     slot[k.STRATA_TABLE] = table
     parameters: dict[str, Any] = {
@@ -160,10 +168,22 @@ def _apply(
         "reference": reference,
         "min_controls": int(min_controls),
         "bulk": bool(bulk),
-        "genes": ", ".join(genes),
+        "genes": ", ".join(measured[signature]),
         "weights": ", ".join(f"{name} {w:.4f}" for name, w in weights.items()),
     }
     slot[_RECORD] = parameters | record
+
+
+def _beside(signature: str) -> tuple[str, ...]:
+    """The gene set, or all modules: one of them is judged beside the others."""
+    return modules.MODULES if signature in modules.MODULES else (signature,)
+
+
+def _measured(genes: Sequence[str], expression: pd.DataFrame) -> list[str]:
+    """Genes of a set that are there; none if they are too few of it."""
+    found = [gene for gene in genes if gene in expression.columns]
+    usable = _coverage.status_of(len(found), len(genes)) in ("ok", "partial")
+    return found if usable else []
 
 
 def _enough(expression: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +197,7 @@ def _enough(expression: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _bulk(adata: AnnData, condition: str | None, wanted: tuple[str, ...]) -> pd.DataFrame:
+def _bulk(adata: AnnData, condition: str | None, wanted: Sequence[str]) -> pd.DataFrame:
     """Log2 expression of the wanted genes, read as it is; probes of a gene are averaged."""
     if condition is None:
         raise ArgumentError("bulk=True needs condition=, the column of obs with the condition.")

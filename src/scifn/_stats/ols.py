@@ -44,6 +44,8 @@ class Fit:
 
     effect: FloatArray
     se: FloatArray
+    #: Residual variance.
+    variance: FloatArray
     df: int
     statistic: FloatArray
     p_value: FloatArray
@@ -79,11 +81,12 @@ def fit(y: FloatArray, regressor: FloatArray, nuisance: FloatArray, *, level: fl
     effect = (x @ rest) / size
     residual = rest - np.outer(x, effect)
     df = n - q.shape[1] - 1
-    spread = np.full(y.shape[1], np.nan)
+    sigma2 = np.full(y.shape[1], np.nan)
     if df > 0:
         sigma2 = (residual**2).sum(axis=0) / df
         noise = 1e-14 * (y**2).sum(axis=0)  # what rounding alone leaves of a constant
-        spread = np.where(sigma2 > noise, np.sqrt(sigma2 / size), np.nan)
+        sigma2 = np.where(sigma2 > noise, sigma2, np.nan)
+    spread = np.sqrt(sigma2 / size)
     statistic = effect / spread
     t = stats.t(max(df, 1))
     half = t.ppf((1 + level) / 2) * spread
@@ -95,6 +98,7 @@ def fit(y: FloatArray, regressor: FloatArray, nuisance: FloatArray, *, level: fl
     return Fit(
         effect=effect + 0.0,  # no minus zero in a table
         se=spread,
+        variance=sigma2,
         df=df,
         statistic=statistic,
         p_value=2 * t.sf(np.abs(statistic)),

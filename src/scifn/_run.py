@@ -23,6 +23,7 @@ from scifn.tl import (
     _donors,
     _imbalance,
     _production,
+    _profiles,
     _protein,
     _response,
     _stratify,
@@ -170,6 +171,8 @@ def run(
     )  # fmt: skip
     steps["imbalance"] = "done"
     steps["stratify"] = _strata(scratch, reference, signature, min_controls)
+    _profiles._apply(scratch)
+    steps["profiles"] = "done"
     _slots.store(scratch)[STATUS] = steps
     _commit(adata, scratch)
 

@@ -9,12 +9,19 @@ from __future__ import annotations
 from scifn._stats.bounds import clopper_pearson, upper_bound, zero_bound
 from scifn._stats.composition import standardized
 from scifn._stats.imbalance import imbalance
+from scifn._stats.profiles import LEVEL as PROFILE_LEVEL
+from scifn._stats.profiles import MIN_RESIDUAL, profiles
+from scifn._stats.profiles import Tables as ProfileTables
 from scifn._stats.stratify import formula_of, stratify
 
 __all__ = [
+    "MIN_RESIDUAL",
+    "PROFILE_LEVEL",
+    "ProfileTables",
     "clopper_pearson",
     "formula_of",
     "imbalance",
+    "profiles",
     "standardized",
     "stratify",
     "upper_bound",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scifn.get._markers import markers, pdc_evidence
 from scifn.get._power import power
 from scifn.get._pseudobulk import pseudobulk
-from scifn.get._tables import bounds, cells, coverage, donors, imbalance, strata
+from scifn.get._tables import bounds, cells, coverage, donors, imbalance, profiles, strata
 
 __all__ = [
     "bounds",
@@ -16,6 +16,7 @@ __all__ = [
     "markers",
     "pdc_evidence",
     "power",
+    "profiles",
     "pseudobulk",
     "strata",
 ]

@@ -197,3 +197,31 @@ def bounds(adata: AnnData) -> pd.DataFrame:
     """
     call = "scifn.tl.production(adata), then scifn.tl.donors(adata, donor=, condition=)"
     return _slots.table(adata, k.BOUNDS, call)
+
+
+def profiles(adata: AnnData) -> pd.DataFrame:
+    """One interferon profile a donor; for research use only.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.profiles`.
+
+    Returns
+    -------
+    A row a donor x condition; see the columns in the documentation.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If the table is not there.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=200, rng=1)
+    >>> scifn.run(adata, donor="donor", condition="condition", reference="control")
+    >>> scifn.get.profiles(adata)["stratum"].unique().tolist()
+    ['not_computable']
+    """
+    return _slots.table(adata, k.PROFILES, "scifn.tl.profiles(adata)")

@@ -16,6 +16,7 @@ from scifn.pl._imbalance import imbalance
 from scifn.pl._markers import markers
 from scifn.pl._pdc_evidence import pdc_evidence
 from scifn.pl._production import production
+from scifn.pl._profile import profile
 from scifn.pl._response import response
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "markers",
     "pdc_evidence",
     "production",
+    "profile",
     "response",
 ]
 

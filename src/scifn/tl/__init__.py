@@ -7,6 +7,7 @@ from scifn.tl._capacity import capacity
 from scifn.tl._donors import donors
 from scifn.tl._imbalance import imbalance
 from scifn.tl._production import production
+from scifn.tl._profiles import profiles
 from scifn.tl._response import response
 from scifn.tl._score import score
 from scifn.tl._stratify import stratify
@@ -17,6 +18,7 @@ __all__ = [
     "donors",
     "imbalance",
     "production",
+    "profiles",
     "response",
     "score",
     "stratify",

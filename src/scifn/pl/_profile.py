@@ -1,0 +1,232 @@
+"""The interferon profiles of a cohort: a row a donor, each part in a column of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+from matplotlib import colors
+from matplotlib.patches import Rectangle
+
+from scifn import _keys as k
+from scifn.pl import _style
+from scifn.pl._source import reference_of
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+
+#: Columns with a z, in blocks that belong together.
+BLOCKS: Final = (
+    ("Response", (("response_z", "type I"), ("balance_z", "I against II"))),
+    (
+        "Capacity, adjusted",
+        tuple(
+            (f"capacity_z:{module}", name)
+            for module, name in zip(
+                k.CAPACITY_MODULES, ("TLR7/9", "TLR3", "RIG-I", "cGAS-STING", "brakes"), strict=True
+            )
+        ),
+    ),
+    ("Receptor", (("receptor_z", "IFNAR1/2"),)),
+    ("L1", (("l1_z", "young"),)),
+    ("Cells", (("pdc_z", "pDC"), ("breg_z", "Breg-like"))),
+)
+#: z at which the color is full.
+FULL: Final = 6.0
+#: Beyond so many donors their names would overlap.
+MOST_NAMES: Final = 60
+_STRATUM: Final = {
+    "high": ("#D55E00", "H", "white"),
+    "low": ("#DCE3EA", "L", _style.INK),
+    "indeterminate": ("#F1D9B8", "?", _style.INK),
+}
+_GAP: Final = 0.45
+
+
+def profile(adata: AnnData, *, ax: Axes | None = None) -> Axes:
+    """Heat map of the interferon profiles, a row a donor, for research use only.
+
+    Columns stand apart because they are answers to different questions: whether a donor is
+    IFN-high, how it responds, what it could make, which transcripts were seen, how many pDC and
+    Breg-like cells it has. Colors are z against the controls of the study; hatched is not
+    measurable, which is not 0.
+
+    Parameters
+    ----------
+    adata
+        After :func:`scifn.tl.profiles`.
+    ax
+        Axes to draw on; a new figure where None.
+
+    Returns
+    -------
+    The Axes, a row a donor; conditions apart, the reference last.
+
+    Raises
+    ------
+    scifn._errors.MissingKeyError
+        If there is no table of profiles.
+
+    Examples
+    --------
+    >>> import scifn
+    >>> adata = scifn.datasets.cohort(n_patients=5, n_controls=5, cells_per_donor=500, rng=1)
+    >>> scifn.run(adata, donor="donor", condition="condition", reference="control")
+    >>> len(scifn.pl.profile(adata).get_yticks())
+    10
+    """
+    from scifn import get
+
+    return draw(get.profiles(adata), reference=reference_of(adata), ax=ax)
+
+
+def draw(table: pd.DataFrame, *, reference: str | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the table of :func:`scifn.get.profiles`."""
+    rows = _order(table, reference)
+    height = 1.5 + (0.2 if len(rows) <= MOST_NAMES else 12.0 / len(rows)) * len(rows)
+    with _style.style():
+        ax = _style.new_axes(ax, width=7.4, height=min(height, 14.0))
+        if rows.empty:
+            return _style.empty(ax, "No donors.")
+        norm, cmap = colors.Normalize(-FULL, FULL), _colors()
+        x, heads, ticks = 0.0, [], []
+        _strata(ax, rows["stratum"].tolist(), x)
+        ticks.append((x, "stratum"))
+        x += 1 + _GAP
+        for title, columns in BLOCKS:
+            heads.append((x - 0.5, x + len(columns) - 0.5, title))
+            for column, name in columns:
+                values = rows[column].to_numpy(dtype=np.float64)
+                _cells(ax, x, values, norm, cmap)
+                ticks.append((x, name))
+                x += 1
+            x += _GAP
+        _ligand(ax, rows, x)
+        ticks.append((x, "IFN transcripts"))
+        x += 1 + _GAP
+        _leading(ax, rows["leading_evidence"].tolist(), x)
+        ticks.append((x + 0.4, "points at"))
+        _frame(ax, rows, ticks, heads, x + 1.6)
+        _scale(ax, norm, cmap)
+        return ax
+
+
+def _order(table: pd.DataFrame, reference: str | None) -> pd.DataFrame:
+    """Donors by condition, the reference last, the strongest response first."""
+    order = _style.condition_order(table["condition"], reference)
+    rank = {name: i for i, name in enumerate([*order[1:], *order[:1]])}
+    keys = table.assign(
+        _condition=[rank[str(c)] for c in table["condition"]],
+        _score=-table["response_z"].fillna(-np.inf),
+    )
+    return keys.sort_values(["_condition", "_score", "donor"], ignore_index=True)
+
+
+def _colors() -> colors.LinearSegmentedColormap:
+    """Blue below the controls, orange above: told apart with any color vision."""
+    return colors.LinearSegmentedColormap.from_list(
+        "scifn_z", ["#0B4F87", "#7FB2DA", "#F7F7F7", "#F2A66B", "#A63F00"]
+    )
+
+
+def _box(ax: Axes, x: float, row: int, **looks: Any) -> None:
+    ax.add_patch(Rectangle((x - 0.5, row - 0.5), 1, 1, linewidth=0.6, **looks))
+
+
+def _cells(
+    ax: Axes, x: float, values: np.ndarray, norm: colors.Normalize, cmap: colors.Colormap
+) -> None:
+    for row, value in enumerate(values):
+        if np.isfinite(value):
+            _box(ax, x, row, facecolor=cmap(norm(value)), edgecolor="white")
+        else:
+            _unknown(ax, x, row)
+
+
+def _unknown(ax: Axes, x: float, row: int) -> None:
+    _box(ax, x, row, facecolor="white", edgecolor=_style.RULE, hatch="//////")
+
+
+def _strata(ax: Axes, strata: list[str], x: float) -> None:
+    for row, name in enumerate(strata):
+        if name not in _STRATUM:
+            _unknown(ax, x, row)
+            continue
+        face, letter, ink = _STRATUM[name]
+        _box(ax, x, row, facecolor=face, edgecolor="white")
+        ax.text(x, row, letter, ha="center", va="center", color=ink, fontsize=6.5, clip_on=True)
+
+
+def _ligand(ax: Axes, rows: pd.DataFrame, x: float) -> None:
+    """Filled: strong evidence; half-size: weak only; ring: looked for and none; hatch: unknown."""
+    for row, text in enumerate(rows["ligand_evidence"].astype(str)):
+        if text == "not_measurable":
+            _unknown(ax, x, row)
+        elif text.startswith("none"):
+            ax.plot(x, row, "o", ms=4.5, mfc="white", mec=_style.NEUTRAL, mew=0.8)
+        else:
+            strong = any(part.strip().split(" ")[0] != "0" for part in _strong(text))
+            ax.plot(x, row, "o", ms=5.5 if strong else 3.0, mfc=_style.INK, mec=_style.INK)
+
+
+def _strong(text: str) -> list[str]:
+    """The numbers in front of "strong"."""
+    return [part.rpartition(":")[2] for part in text.split(" strong")[:-1]]
+
+
+def _leading(ax: Axes, leading: list[str], x: float) -> None:
+    for row, name in enumerate(leading):
+        said = "–" if name == "not_resolvable" else name
+        ink = _style.MUTED if name == "not_resolvable" else _style.INK
+        ax.text(x - 0.4, row, said, ha="left", va="center", color=ink, fontsize=7.5)
+
+
+def _frame(
+    ax: Axes,
+    rows: pd.DataFrame,
+    ticks: list[tuple[float, str]],
+    heads: list[tuple[float, float, str]],
+    right: float,
+) -> None:
+    """Names of rows, columns and blocks; a line between conditions."""
+    n = len(rows)
+    ax.set_xlim(-0.6, right)
+    ax.set_ylim(n - 0.4, -1.9)
+    ax.set_xticks([x for x, _ in ticks], [name for _, name in ticks], rotation=45, ha="right")
+    ax.tick_params(axis="both", length=0)
+    several = rows["donor"].duplicated().any()
+    names = [
+        f"{d} ({c})" if several else str(d)
+        for d, c in zip(rows["donor"], rows["condition"], strict=True)
+    ]
+    ax.set_yticks(range(n), names if n <= MOST_NAMES else [""] * n)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_visible(False)
+    for low, high, title in heads:
+        ax.plot([low + 0.1, high - 0.1], [-0.75, -0.75], color=_style.MUTED, lw=0.8)
+        ax.text((low + high) / 2, -0.95, title, ha="center", va="bottom", fontsize=7.5)
+    conditions = rows["condition"].astype(str).tolist()
+    starts = [i for i in range(n) if i == 0 or conditions[i] != conditions[i - 1]]
+    for start, end in zip(starts, [*starts[1:], n], strict=True):
+        if start:
+            ax.axhline(start - 0.5, color=_style.INK, lw=0.8)
+        ax.text(
+            right, (start + end - 1) / 2, conditions[start], rotation=270, ha="center",
+            va="center", color=_style.MUTED,
+        )  # fmt: skip
+
+
+def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap) -> None:
+    from matplotlib.cm import ScalarMappable
+
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        return
+    bar = figure.colorbar(
+        ScalarMappable(norm, cmap), ax=ax, orientation="horizontal", shrink=0.32, aspect=28,
+        pad=0.02, anchor=(0.0, 0.0), extend="both",
+    )  # fmt: skip
+    bar.set_label("z against the controls; hatched: not measurable")
+    bar.outline.set_visible(False)  # type: ignore[operator]

@@ -205,7 +205,7 @@ def test_profile_resolves_nothing_where_nothing_was_planted() -> None:
 
 def test_a_small_difference_is_no_sensor_however_large_its_z() -> None:
     found = _profiles(means=_means({("P0", "Monocyte", "rlr_resid"): 0.3}))
-    assert found.loc["P0", "capacity_z:rlr"] > 3
+    assert found.loc["P0", "rlr_z"] > 3
     assert found.loc["P0", "sensor"] == "within_controls"  # 0.3 - 1.96 x 0.05 is below 0.25
 
 
@@ -226,7 +226,7 @@ def test_what_no_step_could_say_is_not_measurable_and_never_zero() -> None:
     assert set(found["stratum"]) == {"not_computable"}
     for column in ("leading_cell_type", "ligand_evidence", "capacity_leading", "l1_status"):
         assert set(found[column]) == {"not_measurable"}
-    assert found[["response_balance", "receptor_z", "l1_z", "capacity_z:rlr"]].isna().all(axis=None)
+    assert found[["response_balance", "receptor_z", "l1_z", "rlr_z"]].isna().all(axis=None)
     assert np.isfinite(found["pdc_z"]).all()
     assert found.loc["P3", "pdc_z"] < -5
     assert found.loc["P3", "pdc_z_low"] < found.loc["P3", "pdc_z"] < found.loc["P3", "pdc_z_high"]
@@ -308,7 +308,7 @@ def test_heat_map_shows_every_donor_and_hatches_what_is_not_measurable(cohort: a
     assert sorted(shown) == sorted(table["donor"])
     assert shown[-1] in set(table.loc[table["condition"] == "control", "donor"])
     hatched = [patch for patch in axes.patches if patch.get_hatch()]
-    z = [c for c in table if c.endswith("_z") or c.startswith("capacity_z")]
+    z = [c for c in table if c.endswith("_z")]
     unknown = int(table[z].isna().to_numpy().sum())
     unknown += int((table["stratum"] == "not_computable").sum())
     unknown += int((table["ligand_evidence"] == "not_measurable").sum())

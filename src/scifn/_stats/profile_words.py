@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -115,7 +115,7 @@ def l1(
     for kind in dict.fromkeys(table["cell_type"]):
         values = np.array([float(by.get((*key, kind), np.nan)) for key in keys])
         places[str(kind)] = against(values, control)
-    looks = sum(np.isfinite(place.z) for place in places.values())
+    looks = np.sum([np.isfinite(place.z) for place in places.values()], axis=0)
     for i in np.flatnonzero(looks):
         status[i] = "within the controls' range"
         for kind, place in places.items():
@@ -128,7 +128,7 @@ def l1(
                 best[i] = z
             elif status[i].startswith("within") and abs(z) > abs(best[i]):
                 best[i] = z
-    return status, np.where(np.asarray(looks) > 0, best, np.nan)
+    return status, np.where(looks > 0, best, np.nan)
 
 
 def statements(table: pd.DataFrame) -> list[str]:
@@ -136,7 +136,7 @@ def statements(table: pd.DataFrame) -> list[str]:
     return [_statement(row) for row in table.to_dict("records")]
 
 
-def _statement(row: dict[str, object]) -> str:
+def _statement(row: dict[Any, Any]) -> str:
     said = [
         "Research use only; research stratification, not for clinical decisions.",
         _stratum(row),
@@ -159,7 +159,7 @@ def _statement(row: dict[str, object]) -> str:
     return " ".join(said)
 
 
-def _stratum(row: dict[str, object]) -> str:
+def _stratum(row: dict[Any, Any]) -> str:
     if row["stratum"] == k.STRATA[-1]:
         return "IFN stratum not computable."
     return (
@@ -168,7 +168,7 @@ def _stratum(row: dict[str, object]) -> str:
     )
 
 
-def _why(row: dict[str, object]) -> str:
+def _why(row: dict[Any, Any]) -> str:
     """Why the data point at a step, or at none."""
     steps = {name: str(row[name]) for name in ("ligand", "sensor", "receptor")}
     if row["leading_evidence"] != NOT_RESOLVABLE:

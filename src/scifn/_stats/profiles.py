@@ -185,12 +185,10 @@ def _capacity(cells: Grid | None, control: BoolArray) -> _Capacity:
     columns: dict[str, FloatArray | list[str]] = {}
     found: list[tuple[str, FloatArray, FloatArray, Range]] = []
     for module in k.CAPACITY_MODULES:
-        columns[f"capacity_z:{module}"] = np.full(n, np.nan)
+        columns[f"{module}_z"] = np.full(n, np.nan)
         if cells is None or module not in modules:
             continue
-        columns[f"capacity_z:{module}"] = against(
-            cells.standardized(f"{module}_resid")[0], control
-        ).z
+        columns[f"{module}_z"] = against(cells.standardized(f"{module}_resid")[0], control).z
         sign = -1.0 if module == words.BRAKES else 1.0
         for lineage, (value, se) in cells.by_lineage(f"{module}_resid").items():
             place = against(sign * value, control)

@@ -23,7 +23,7 @@ BLOCKS: Final = (
     (
         "Capacity, adjusted",
         tuple(
-            (f"capacity_z:{module}", name)
+            (f"{module}_z", name)
             for module, name in zip(
                 k.CAPACITY_MODULES, ("TLR7/9", "TLR3", "RIG-I", "cGAS-STING", "brakes"), strict=True
             )
@@ -127,7 +127,7 @@ def _order(table: pd.DataFrame, reference: str | None) -> pd.DataFrame:
 def _colors() -> colors.LinearSegmentedColormap:
     """Blue below the controls, orange above: told apart with any color vision."""
     return colors.LinearSegmentedColormap.from_list(
-        "scifn_z", ["#0B4F87", "#7FB2DA", "#F7F7F7", "#F2A66B", "#A63F00"]
+        "controls", ["#0B4F87", "#7FB2DA", "#F7F7F7", "#F2A66B", "#A63F00"]
     )
 
 
@@ -229,4 +229,4 @@ def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap) -> None:
         pad=0.02, anchor=(0.0, 0.0), extend="both",
     )  # fmt: skip
     bar.set_label("z against the controls; hatched: not measurable")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)

@@ -96,6 +96,11 @@ class PanelView:
         """Number of cells."""
         return int(self.values.shape[0])
 
+    @property
+    def is_fractional(self) -> bool:
+        """Whether reads with several places were shared out, so that counts hold fractions."""
+        return bool(self.record.get("scale") == _matrix.FRACTIONAL)
+
     def found(self, genes: Iterable[str]) -> list[str]:
         """Those of ``genes`` that are measured, in the order given."""
         return [gene for gene in genes if gene in self._position]
@@ -423,7 +428,7 @@ def _verify(source: Source, panel: _matrix.Panel) -> bool:
 
 def _in_umi(panel: _matrix.Panel, kind: str) -> tuple[Any, NDArray[np.float64]]:
     """Values and totals in UMI: divided by the value of one UMI, rounded where that is exact."""
-    if kind == "counts":
+    if kind in ("counts", _matrix.FRACTIONAL):
         return panel.values, panel.total
     one = np.where(np.isfinite(panel.one), panel.one, 1.0)
     values = panel.values.copy()
@@ -503,6 +508,7 @@ def _record(
     """What ``uns["scifn"]["input"]`` says, in strings and numbers, which are stored as they are."""
     scale = source.scale
     counts = "as stored" if scale.kind == "counts" else "recovered" if is_counts else "unknown"
+    counts = "with fractions" if scale.kind == _matrix.FRACTIONAL else counts
     return {
         "matrix": source.where,
         "storage": _matrix.storage_name(source.matrix),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ NULL_FAIL: Final = 1e-4
 MIN_NULL_FAIL: Final = 2
 #: Gene sets whose coverage is told.
 _SETS: Final = ("ifn_alpha", "ifn_type3", "ifn_type1_other")
+#: Fractions are stored with some six digits.
+_ROUNDING: Final = 0.01
 _TESTED: Final = ("ifna_background", "ifna_p_value", "ifna_p_adj", "ifna_posterior")
 _SAMPLES: Final = ("sample", "n_cells", "background_rate", "size", "source", "status")
 _BY_LIGAND: Final = ("sample", "ligand", "umi", "background_rate", "source", "status")
@@ -111,8 +114,18 @@ def produce(
         frame.iloc[:0] if reason else frame,
         by_ligand[list(_BY_LIGAND)],
         rows,
-        _record(frame, by_ligand, n_genes, reason),
+        _record(frame, by_ligand, n_genes, reason) | _fractions(view),
     )
+
+
+def whole(view: PanelView, genes: Sequence[str]) -> Floats:
+    """UMI of a family in each cell; of shared-out reads those that surely are of the family.
+
+    A UMI whose reads all lie in the family adds up to one over its genes, however it was shared
+    out among them. What is left over may be of other genes, and is rounded away.
+    """
+    found = view.sum(genes)
+    return np.floor(found + _ROUNDING) if view.is_fractional else found
 
 
 def _measured(view: PanelView, ligand: Ligand) -> bool:
@@ -137,15 +150,16 @@ def _test(
     """Columns, labels and samples of one ligand."""
     genes = view.found(ligand.genes(view.species))
     nothing = np.full(view.n_cells, np.nan)
-    umi = view.sum(genes) if genes else nothing
+    umi = whole(view, genes) if genes else nothing
     columns = {f"{ligand.name}_umi": umi}
     if ligand is IFNA:
         columns |= {name: nothing.copy() for name in _TESTED}
     labels = np.full(view.n_cells, "not_measurable", dtype=object)
     measured = _measured(view, ligand)
+    least = 1 - _ROUNDING if view.is_fractional else 0.0
     paralogs = np.zeros(view.n_cells, dtype=np.int64)
     if measured:
-        paralogs = np.asarray((view.sparse(genes) > 0).sum(axis=1), dtype=np.int64).ravel()
+        paralogs = np.asarray((view.sparse(genes) > least).sum(axis=1), dtype=np.int64).ravel()
     table = []
     for name, cells in lanes.items():
         null = background(umi[cells.at], cells, ligand, given) if measured else None
@@ -206,6 +220,13 @@ def _null_status(labels: NDArray[np.object_], types: NDArray[Any] | None, ligand
     if strong >= MIN_NULL_FAIL and strong > NULL_FAIL * lymphoid.sum():
         return f"{ligand.name}_null_fail"
     return "ok"
+
+
+def _fractions(view: PanelView) -> dict[str, Any]:
+    """What became of shared-out reads of IFNA."""
+    genes = view.found(IFNA.genes(view.species))
+    lost = float((view.sum(genes) - whole(view, genes)).sum()) if genes else 0.0
+    return {"fractional": view.is_fractional, "ifna_rounded_away": max(lost, 0.0)}
 
 
 def _record(

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._rows import map_rows, n_processors, reads_by_column, split_rows
-from scifn._matrix._scale import LINEARIZE, USABLE, Scale, sniff
+from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
 from scifn._matrix._storage import blocks, sample_rows, storage_name
 
 __all__ = [
+    "FRACTIONAL",
     "LINEARIZE",
     "USABLE",
     "Panel",

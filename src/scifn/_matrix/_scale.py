@@ -21,11 +21,18 @@ Floats = NDArray[np.float64]
 #: Transform that undoes a scale. The order is the order in which they are tried.
 LINEARIZE: Final[dict[str, Callable[[Floats], Floats]]] = {
     "counts": lambda x: x,
+    "fractional counts": lambda x: x,
     "log1p": np.expm1,
     "normalized": lambda x: x,
     "log2": lambda x: np.exp2(x) - 1.0,
     "log1p of log1p": lambda x: np.expm1(np.expm1(x)),
 }
+#: Counts of which reads that fit several genes were shared out.
+FRACTIONAL: Final = "fractional counts"
+#: Share of the values that are whole in such a matrix; of corrected counts hardly any is.
+MOSTLY_WHOLE: Final = 0.5
+#: No logarithm of a count is larger.
+_LARGEST_LOG2: Final = 20.0
 #: Scales that are read as logarithms or counts; the others are never used.
 USABLE: Final = tuple(LINEARIZE)
 #: Largest distance from an integer at which a recovered value still is that integer. Single
@@ -60,11 +67,29 @@ def sniff(sample: Any) -> Scale:
         return Scale("scaled", np.nan, False, "holds negative values (scaled or corrected)")
     if (data == np.floor(data)).all():
         return Scale("counts", np.nan, True, "all values are non-negative integers")
+    if _fractional(data):
+        reason = "counts of which some are fractions (reads with several places, shared out)"
+        return Scale(FRACTIONAL, np.nan, False, reason)
     for kind in ("log1p", "normalized", "log2", "log1p of log1p"):
         found = _try_recovery(sample, kind)
         if found is not None:
             return found
     return _unrecoverable(sample, data)
+
+
+def _fractional(data: Floats) -> bool:
+    """Whether most values are whole, and the others no base-2 logarithms of whole ones.
+
+    Asked before any recovery: a half and a third would pass for three and two of one sixth.
+    """
+    values = data[data > 0]
+    parts = values[values != np.floor(values)]
+    if 1 - parts.size / values.size < MOSTLY_WHOLE:
+        return False
+    # log2(x + 1) of counts holds many ones too
+    back = np.exp2(np.minimum(parts, _LARGEST_LOG2)) - 1
+    logs = (parts < _LARGEST_LOG2) & (np.abs(back - np.rint(back)) < 1e-6 + 1e-5 * back)
+    return bool(logs.mean() < MOSTLY_WHOLE)
 
 
 def _linear(sample: Any, kind: str) -> Any:

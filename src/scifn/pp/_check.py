@@ -102,6 +102,11 @@ def _matrix_rows(view: _view.PanelView) -> list[tuple[str, str, str, str]]:
             NOTE,
             "none needed; raw counts in layers['counts'] would be read as they are",
         ),
+        "with fractions": (
+            NOTE,
+            "whole UMI counts in layers['counts'] for every other step; as it is for "
+            "scifn.tl.production(layer=)",
+        ),
     }.get(record["counts"], (UNUSABLE, _view.REMEDY))
     target = record["target_sum"]
     scale = record["scale"] + ("" if np.isnan(target) else f", target sum {target:g}")

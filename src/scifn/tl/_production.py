@@ -10,9 +10,10 @@ import pandas as pd
 from scifn import _keys as k
 from scifn import _slots
 from scifn._cells import production as model
+from scifn._cells.ligands import IFNA
 from scifn._docs import shared
 from scifn._soup import contamination_of, soup_of
-from scifn._view import PanelView, check_object, read
+from scifn._view import PanelView, check_object, choose, read
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -22,6 +23,13 @@ _SAMPLE_LIKE = frozenset({
     "sample", "sample_id", "library", "library_id", "lane", "channel", "well", "pool", "batch",
     "donor", "donor_id", "patient", "patient_id", "individual", "subject", "orig.ident",
 })  # fmt: skip
+#: What is said of a layer of shared-out reads, and of what it gained.
+FRACTIONS = (
+    "counts with fractions: the IFNA genes are summed and rounded down, which took "
+    "{ifna_rounded_away:.3g} UMI that fit other genes too; counts that were corrected for ambient "
+    "RNA must not be given"
+)
+RECOVERY = "{all:,.0f} IFNA UMI in {layer}, {kept:,.0f} of them in {unique}"
 _OBS = (
     k.IFNA_UMI, k.IFNA_BACKGROUND, k.IFNA_P_VALUE, k.IFNA_P_ADJ, k.IFNA_POSTERIOR,
     k.IFNA_EVIDENCE, k.IFNB1_UMI, k.IFNK_UMI, k.IFN1_OTHER_UMI, k.IFNL_UMI,
@@ -48,8 +56,11 @@ def production(
     comes with its upper bound (:func:`scifn.get.bounds`, after :func:`scifn.tl.donors`). No
     cell type is taken for the source: which types carry the transcripts is a result.
 
-    The 13 genes are alike, and reads that fit several of them are often not counted. Counts that
-    keep what fits the family (a UMI once) are whole numbers, and can be given as ``layer``.
+    The 13 genes are alike, and reads that fit several of them are often not counted. A layer that
+    keeps them can be given as ``layer``: whole counts of the family (a UMI once), or counts with
+    fractions, of which such reads were shared out (STARsolo's ``UniqueAndMult-EM.mtx``). The
+    fractions of a UMI add up to one over the family; what does not is rounded down, for it may
+    be of other genes. Counts from which ambient RNA was taken are no such layer.
 
     Parameters
     ----------
@@ -103,7 +114,9 @@ def production(
         apart, with a background of its own. T cells can make IL10: there they bound it.
     ``.uns["scifn"]["production"]`` : :class:`dict`
         Status with its reason, and ``samples``: background, its source, and whether T cells,
-        which make none, stay quiet; ``by_ligand`` the same of every ligand.
+        which make none, stay quiet; ``by_ligand`` the same of every ligand. With ``layer``,
+        ``ifna_mapping_recovery``: the share of its IFNA UMI that the matrix holds which would be
+        read without (NaN where there is none, or where it holds more).
 
     References
     ----------
@@ -127,6 +140,8 @@ def production(
         _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
     _apply(adata, view, sample=sample, ambient=ambient, contamination=contamination, bulk=bulk)
+    if layer is not None:
+        _recovery(adata, view, gene_symbols)
     if again:
         _slots.outdate(adata, "production")
 
@@ -140,7 +155,8 @@ def _apply(
     contamination: str | float | None = None,
     bulk: bool = False,
 ) -> None:
-    view.need_counts("evidence of interferon transcription")
+    if not view.is_fractional:
+        view.need_counts("evidence of interferon transcription")
     samples: Any = np.full(adata.n_obs, "all", dtype=object)
     if sample is not None:
         samples = _slots.words(_slots.column(adata, sample, "sample")).to_numpy(dtype=object)
@@ -163,7 +179,11 @@ def _apply(
         for name, labels in result.others.items()
     }
     adata.obsm[k.LIGAND_EVIDENCE] = pd.DataFrame(others, index=adata.obs_names)
-    notes = [result.record["notes"], _one_sample(adata.obs) if sample is None else ""]
+    notes = [
+        result.record["notes"],
+        _one_sample(adata.obs) if sample is None else "",
+        FRACTIONS.format(**result.record) if view.is_fractional else "",
+    ]
     slot = _slots.store(adata)
     slot[k.INPUT] = view.record
     slot["production"] = result.record | {
@@ -174,6 +194,23 @@ def _apply(
         "by_ligand": result.by_ligand,
     }
     _slots.add_coverage(adata, result.coverage)
+
+
+def _recovery(adata: AnnData, view: PanelView, gene_symbols: str | None) -> None:
+    """Record how many of the layer's IFNA UMI the matrix of unique reads holds."""
+    record = adata.uns[k.UNS]["production"]
+    record["ifna_mapping_recovery"] = float("nan")
+    unique, _ = choose(adata)
+    if unique.where == view.record["matrix"] or unique.scale.kind != "counts":
+        return
+    genes = IFNA.genes(view.species)
+    other = read(adata, genes, gene_symbols=gene_symbols, species=view.species)
+    kept, all_ = float(other.sum(genes).sum()), float(model.whole(view, view.found(genes)).sum())
+    if not 0 < all_ >= kept:
+        return
+    record["ifna_mapping_recovery"] = kept / all_
+    note = RECOVERY.format(all=all_, layer=view.record["matrix"], kept=kept, unique=unique.where)
+    record["notes"] = "\n".join(text for text in (record["notes"], note) if text)
 
 
 def _one_sample(obs: pd.DataFrame) -> str:

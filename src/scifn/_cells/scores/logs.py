@@ -127,7 +127,7 @@ def needs_normalizing(scale: _matrix.Scale, n_genes: int) -> bool:
     a part of a normalized matrix: their own total is not that of the cell. Logarithms without a
     common sum were normalized by a size factor of another kind, and stay as they are.
     """
-    if scale.kind == "counts":
+    if scale.kind in ("counts", _matrix.FRACTIONAL):
         return True
     if np.isfinite(scale.target_sum):
         return bool(abs(scale.target_sum - TARGET) > _CLOSE * TARGET)

@@ -9,14 +9,21 @@ doi:10.1016/j.neuroimage.2014.01.060). The statistic is a monotone function of t
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scifn._stats._arrangements import (
+    all_labels,
+    all_orders,
+    all_signs,
+    orders,
+    random_signs,
+)
 from scifn._stats.ols import basis, leftover
 
 FloatArray = NDArray[np.float64]
@@ -24,10 +31,10 @@ IntArray = NDArray[np.int64]
 
 #: Up to here all arrangements are gone through.
 MAX_EXACT = 20_000
-#: Numbers held at once, which bounds the memory.
-_CHUNK = 4_000_000
 #: Statistics that differ by less are the same arrangement, written in another order.
 _TIE = 1e-10
+#: Share of a readout's length that rounding alone may leave of a constant.
+_NOISE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,80 @@ def count_arrangements(
     return math.prod(math.factorial(int(n)) for n in sizes)
 
 
+@dataclass(frozen=True)
+class Arranged:
+    """Some arrangements: the unit regressor in each, and any nuisance column likewise."""
+
+    regressor: FloatArray
+    #: How a column looks in each, (m, n); None where no arrangement moves the nuisance columns.
+    moved: Callable[[FloatArray], FloatArray] | None
+
+
+@dataclass(frozen=True)
+class Arrangements:
+    """All that a design can be arranged to, or a sample."""
+
+    #: Basis of the nuisance columns.
+    q: FloatArray
+    #: The regressor as it is, written as the chunks write it, (n,).
+    found: FloatArray
+    chunks: Iterator[Arranged]
+    n_all: int
+    n_random: int
+    exact: bool
+    #: Whether the arrangement with the group and the reference exchanged is one of them.
+    mirrored: bool
+
+    def p_value(self, tail: FloatArray) -> FloatArray:
+        """Share of arrangements, when so many were at least as extreme."""
+        if self.exact:
+            return tail / self.n_all
+        return (tail + 1) / (self.n_random + 1)
+
+
+def arrange(
+    regressor: FloatArray,
+    nuisance: FloatArray,
+    block: IntArray,
+    *,
+    paired: bool,
+    n_permutations: int,
+    rng: np.random.Generator,
+    width: int,
+) -> Arrangements:
+    """Lay out the arrangements of a design; arguments as of :func:`permute`.
+
+    ``width`` is how many numbers a row and arrangement takes, which bounds the memory.
+    """
+    n_all = count_arrangements(regressor, nuisance, block, paired=paired)
+    exact = n_all <= MAX_EXACT
+    n = len(regressor)
+    q = basis(nuisance)
+    whole = leftover(regressor, q)
+    unit = whole / np.sqrt(whole @ whole)
+    as_found, mirrored = unit, True
+    if paired:
+        signs = all_signs(n, width) if exact else random_signs(n, n_permutations, rng, width)
+        chunks = (Arranged(x * unit, partial(np.multiply, x)) for x in signs)
+    elif _exchange_labels(nuisance, block):
+        # The leftover of the labels is the labels, less what every arrangement shares: its product
+        # with what the nuisance columns leave of a readout is the same, up to one factor.
+        size = np.sqrt(whole @ whole)
+        as_found = regressor / size
+        if exact:
+            labels = all_labels(regressor, block, width)
+        else:
+            labels = (regressor[o] for o in orders(block, n_permutations, rng, width))
+        chunks = (Arranged(x / size, None) for x in labels)
+        sizes, hits = np.bincount(block), np.bincount(block, weights=regressor)
+        mirrored = bool((2 * hits == sizes).all())
+    else:
+        found = all_orders(block, width) if exact else orders(block, n_permutations, rng, width)
+        chunks = (Arranged(unit[o], partial(_taken, o)) for o in found)
+        mirrored = False
+    return Arrangements(q, as_found, chunks, n_all, n_permutations, exact, mirrored)
+
+
 def permute(
     y: FloatArray,
     regressor: FloatArray,
@@ -94,29 +175,39 @@ def permute(
     -------
     Permuted
     """
-    n_all = count_arrangements(regressor, nuisance, block, paired=paired)
-    exact = n_all <= MAX_EXACT
-    q = basis(nuisance)
-    e = leftover(y, q)
+    all_ = arrange(
+        regressor,
+        nuisance,
+        block,
+        paired=paired,
+        n_permutations=n_permutations,
+        rng=rng,
+        width=sum(y.shape),
+    )
+    e = leftover(y, all_.q)
     size = np.sqrt((e**2).sum(axis=0))
-    e = np.where(size > 0, e / np.where(size > 0, size, 1.0), 0.0)
-    whole = leftover(regressor, q)
-    unit = whole / np.sqrt(whole @ whole)
-    n, width = len(e), sum(e.shape)
-    if paired:
-        signs = _all_signs(n, width) if exact else _random_signs(n, n_permutations, rng, width)
-        found, observed = _signs(signs, unit, q, e), unit @ e
-    elif _exchange_labels(nuisance, block):
-        # The length of the regressor's leftover never changes: its product with e orders as t does.
-        if exact:
-            labels = _all_labels(regressor, block, width)
-        else:
-            labels = (regressor[o] for o in _orders(block, n_permutations, rng, width))
-        found, observed = (chunk @ e for chunk in labels), regressor @ e
-    else:
-        orders = _all_orders(block, width) if exact else _orders(block, n_permutations, rng, width)
-        found, observed = _residuals(orders, unit, q, e), unit @ e
-    return _p_value(found, observed, n_all, n_permutations, exact=exact)
+    varies = size > _NOISE * np.sqrt((y**2).sum(axis=0))
+    e = np.where(varies, e / np.where(varies, size, 1.0), 0.0)
+    observed = all_.found @ e
+    above, below = np.zeros(len(observed)), np.zeros(len(observed))
+    for chunk in all_.chunks:
+        found = chunk.regressor @ e
+        if chunk.moved is not None:
+            explained = sum((chunk.moved(column) @ e) ** 2 for column in all_.q.T)
+            found /= _rest(explained)
+        above += (found >= observed - _TIE).sum(axis=0)
+        below += (found <= observed + _TIE).sum(axis=0)
+    p = np.minimum(1.0, 2 * all_.p_value(np.minimum(above, below)))
+    return Permuted(p, attainable(all_.n_all, n_permutations), all_.n_all, all_.exact)
+
+
+def _taken(order: IntArray, column: FloatArray) -> FloatArray:
+    return column[order]
+
+
+def _rest(explained: FloatArray | int) -> FloatArray:
+    """Length that the nuisance columns leave of an arranged residual of length 1."""
+    return np.sqrt(np.maximum(1.0 - np.asarray(explained, dtype=np.float64), 1e-300))
 
 
 def _exchange_labels(nuisance: FloatArray, block: IntArray) -> bool:
@@ -126,112 +217,3 @@ def _exchange_labels(nuisance: FloatArray, block: IntArray) -> bool:
         if np.any(np.abs(part - part[0]) > 1e-12):
             return False
     return True
-
-
-def _p_value(
-    found: Iterator[FloatArray],
-    observed: FloatArray,
-    n_all: int,
-    n_permutations: int,
-    *,
-    exact: bool,
-) -> Permuted:
-    """Twice the smaller tail."""
-    above = np.zeros(len(observed))
-    below = np.zeros(len(observed))
-    for chunk in found:
-        above += (chunk >= observed - _TIE).sum(axis=0)
-        below += (chunk <= observed + _TIE).sum(axis=0)
-    tail = np.minimum(above, below)
-    one_sided = tail / n_all if exact else (tail + 1) / (n_permutations + 1)
-    p = np.minimum(1.0, 2 * one_sided)
-    return Permuted(p, attainable(n_all, n_permutations), n_all, exact)
-
-
-def _signs(
-    rows: Iterator[FloatArray], unit: FloatArray, q: FloatArray, e: FloatArray
-) -> Iterator[FloatArray]:
-    """Partial correlation of the mean difference under flipped signs."""
-    for signs in rows:
-        explained = sum(((signs * q[:, j]) @ e) ** 2 for j in range(q.shape[1]))
-        yield (signs * unit) @ e / _rest(explained)
-
-
-def _residuals(
-    orders: Iterator[IntArray], unit: FloatArray, q: FloatArray, e: FloatArray
-) -> Iterator[FloatArray]:
-    """Partial correlation of the group with permuted residuals."""
-    for order in orders:
-        explained = sum((q[:, j][order] @ e) ** 2 for j in range(q.shape[1]))
-        yield unit[order] @ e / _rest(explained)
-
-
-def _rest(explained: FloatArray | int) -> FloatArray:
-    """Length that the nuisance columns leave of a permuted residual of length 1."""
-    return np.sqrt(np.maximum(1.0 - np.asarray(explained, dtype=np.float64), 1e-300))
-
-
-def _all_signs(n: int, width: int) -> Iterator[FloatArray]:
-    for start, m in _chunks(2**n, width):
-        code = np.arange(start, start + m)[:, None] >> np.arange(n)[None, :]
-        yield 1.0 - 2.0 * (code & 1).astype(np.float64)
-
-
-def _random_signs(
-    n: int, n_permutations: int, rng: np.random.Generator, width: int
-) -> Iterator[FloatArray]:
-    for _, m in _chunks(n_permutations, width):
-        yield rng.integers(0, 2, size=(m, n)).astype(np.float64) * 2 - 1
-
-
-def _all_labels(regressor: FloatArray, block: IntArray, width: int) -> Iterator[FloatArray]:
-    """Every way to give the group's labels out within blocks."""
-    choices = []
-    for code in np.unique(block):
-        members = np.flatnonzero(block == code)
-        hits = int(regressor[members].sum())
-        flat = itertools.chain.from_iterable(itertools.combinations(members.tolist(), hits))
-        count = math.comb(len(members), hits)
-        choices.append(np.fromiter(flat, dtype=np.int64, count=count * hits).reshape(count, hits))
-    picked = _product(choices)
-    for start, m in _chunks(len(picked), width):
-        rows = np.zeros((m, len(block)))
-        np.put_along_axis(rows, picked[start : start + m], 1.0, axis=1)
-        yield rows
-
-
-def _all_orders(block: IntArray, width: int) -> Iterator[IntArray]:
-    """Every order of the rows that keeps them in their blocks."""
-    members = [np.flatnonzero(block == code) for code in np.unique(block)]
-    each = [np.array([*itertools.permutations(m.tolist())], dtype=np.int64) for m in members]
-    found = _product(each)
-    orders = np.empty_like(found)
-    orders[:, np.concatenate(members)] = found
-    for start, m in _chunks(len(orders), width):
-        yield orders[start : start + m]
-
-
-def _product(choices: list[IntArray]) -> IntArray:
-    """Every combination of one row of each array, side by side."""
-    places = np.indices([len(c) for c in choices]).reshape(len(choices), -1)
-    return np.hstack([c[i] for c, i in zip(choices, places, strict=True)])
-
-
-def _orders(
-    block: IntArray, n_permutations: int, rng: np.random.Generator, width: int
-) -> Iterator[IntArray]:
-    """Random orders of the rows that keep them in their blocks."""
-    places = np.argsort(block, kind="stable")
-    for _, m in _chunks(n_permutations, width):
-        # Sorting block + a number below 1 shuffles inside the blocks and keeps the blocks in order.
-        keys = block + rng.random((m, len(block)))
-        orders = np.empty(keys.shape, dtype=np.int64)
-        orders[:, places] = np.argsort(keys, axis=1)
-        yield orders
-
-
-def _chunks(total: int, width: int) -> Iterator[tuple[int, int]]:
-    """Starts and lengths of pieces that hold a bounded number of values of this width."""
-    step = max(1, _CHUNK // width)
-    for start in range(0, total, step):
-        yield start, min(step, total - start)

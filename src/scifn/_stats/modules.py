@@ -52,8 +52,8 @@ def activation(
             )  # fmt: skip
             active[name] = table["stratum"].where(table["stratum"] != "not_computable")
     patients = expression["condition"].astype(str) != reference
-    found = pd.DataFrame(active)[patients].dropna()
-    if found.empty:
+    found = pd.DataFrame(active, index=expression.index)[patients].dropna()
+    if found.empty or not active:
         return {"modules": "", "order_of_activation": "not judged: no module could be computed"}
     high = found == "high"
     told = [f"{_short(str(name))} in {high[name].sum()}" for name in high]

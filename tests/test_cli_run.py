@@ -15,7 +15,7 @@ from scifn import _keys as k
 from scifn.cli import main
 
 FILES = {
-    "bounds.csv", "cells.h5ad", "coverage.csv", "donors.csv", "imbalance.csv",
+    "bounds.csv", "cells.h5ad", "coverage.csv", "crosstalk.csv", "donors.csv", "imbalance.csv",
     "provenance.json", "report.html", "strata.csv",
 }  # fmt: skip
 ARGS = ("--donor", "donor", "--condition", "condition", "--reference", "control")

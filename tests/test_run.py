@@ -30,10 +30,14 @@ TABLES = {
     k.IMBALANCE: k.IMBALANCE_COLUMNS,
     k.STRATA_TABLE: k.STRATA_COLUMNS,
     k.BOUNDS: k.BOUNDS_COLUMNS,
+    k.CROSSTALK: k.CROSSTALK_COLUMNS,
     k.DONORS: ("donor", "condition", "visit", *k.DONOR_COUNTS, *k.READOUTS, "status", "note"),
     k.PSEUDOBULK: ("donor", "condition", "visit", "cell_type"),
 }
-STEPS = ("annotate", "production", "capacity", "response", "donors", "imbalance", "stratify")
+STEPS = (
+    "annotate", "production", "capacity", "response", "donors", "imbalance", "crosstalk",
+    "stratify", "profiles",
+)  # fmt: skip
 #: Columns of obs that annotate writes.
 IDENTITY = OBS[:9]
 
@@ -215,6 +219,7 @@ def test_a_run_is_the_steps_one_by_one(cohort, done):
     scifn.tl.response(cohort, **against)
     scifn.tl.donors(cohort, donor="donor", condition="condition")
     scifn.tl.imbalance(cohort, reference="control", n_permutations=50)
+    scifn.tl.crosstalk(cohort)
     scifn.tl.stratify(cohort, reference="control")
     for name in OBS:
         pd.testing.assert_series_equal(cohort.obs[name], done.obs[name])

@@ -20,6 +20,7 @@ from scifn.genesets import _sets
 from scifn.tl import (
     _annotate,
     _capacity,
+    _crosstalk,
     _donors,
     _imbalance,
     _production,
@@ -170,6 +171,8 @@ def run(
         paired=paired, n_permutations=n_permutations, rng=rng,
     )  # fmt: skip
     steps["imbalance"] = "done"
+    _crosstalk._apply(scratch)
+    steps["crosstalk"] = "done"
     steps["stratify"] = _strata(scratch, reference, signature, min_controls)
     _profiles._apply(scratch)
     steps["profiles"] = "done"

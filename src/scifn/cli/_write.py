@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 TABLES: Final = ("donors", "imbalance", "strata", "bounds", "coverage")
+#: Written where their steps were run.
+MORE: Final = ("crosstalk",)
 REPORT: Final = "report.html"
 PROVENANCE: Final = "provenance.json"
 #: Inputs up to this size are hashed.
@@ -106,7 +108,7 @@ def _fill(adata: AnnData, folder: Path, *, title: str | None, source: Mapping[st
     from scifn import get
     from scifn.report import report
 
-    for name in TABLES:
+    for name in (*TABLES, *MORE):
         try:
             table = getattr(get, name)(adata)
         except MissingKeyError:

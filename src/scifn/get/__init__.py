@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scifn.get._axis import crosstalk
 from scifn.get._markers import markers, pdc_evidence
 from scifn.get._power import power
 from scifn.get._pseudobulk import pseudobulk
@@ -11,6 +12,7 @@ __all__ = [
     "bounds",
     "cells",
     "coverage",
+    "crosstalk",
     "donors",
     "imbalance",
     "markers",

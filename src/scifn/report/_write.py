@@ -12,6 +12,7 @@ from scifn._errors import ArgumentError, InputFileError, MissingKeyError
 from scifn.report import (
     _methods,
     _sections,
+    _sections_axis,
     _sections_cells,
     _sections_donors,
     _sections_interferon,
@@ -98,6 +99,7 @@ def render(adata: AnnData, *, title: str | None = None) -> str:
         _sections_interferon.response(m),
         _sections_donors.donors(m),
         _sections_donors.imbalance(m),
+        *_sections_axis.sections(m),
         _methods.methods(m),
         _methods.provenance(m),
     ]

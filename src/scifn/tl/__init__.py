@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scifn.tl._annotate import annotate
 from scifn.tl._capacity import capacity
+from scifn.tl._crosstalk import crosstalk
 from scifn.tl._donors import donors
 from scifn.tl._imbalance import imbalance
 from scifn.tl._production import production
@@ -15,6 +16,7 @@ from scifn.tl._stratify import stratify
 __all__ = [
     "annotate",
     "capacity",
+    "crosstalk",
     "donors",
     "imbalance",
     "production",

@@ -31,6 +31,7 @@ TABLES = {
     "imbalance": _keys.IMBALANCE_COLUMNS,
     "bounds": _keys.BOUNDS_COLUMNS,
     "strata": _keys.STRATA_COLUMNS,
+    "serum": _keys.SERUM_COLUMNS,
     "crosstalk": _keys.CROSSTALK_COLUMNS,
     "profiles": (),  # and the numbers behind the columns of the contract
     "coverage": _keys.COVERAGE_COLUMNS,

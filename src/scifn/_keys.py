@@ -179,8 +179,14 @@ L1_ASSOCIATION_COLUMNS: Final = (
 )  # fmt: skip
 CROSSTALK_COLUMNS: Final = ("pair", *_ASSOCIATION, "adjusted_for", "statement")
 SERUM_COLUMNS: Final = (
-    "measurement", "readout", "n_donors", "n_censored", "rho", "ci_low", "ci_high", "p_value",
-    "statement",
+    "measurement", "readout", "among", "n_donors", "n_censored", "rho", "ci_low", "ci_high",
+    "p_value", "adjusted_for", "statement",
+)  # fmt: skip
+SERUM_CLASS: Final = "serum_class"
+#: Serum beside stratum; "response" is that of the stratum.
+SERUM_CLASSES: Final = (
+    "both_high", "both_low", "serum_high_response_low", "serum_low_response_high",
+    "indeterminate", "not_computable",
 )  # fmt: skip
 PROFILES_COLUMNS: Final = (
     "donor", "condition", "stratum", "response_balance", "leading_cell_type", "ligand_evidence",

@@ -7,6 +7,7 @@ that no one can take cells for independent observations by accident.
 from __future__ import annotations
 
 from scifn._donors._bounds import bounds
+from scifn._donors._columns import detection_limits
 from scifn._donors._labels import MISSING, Labels, read_labels
 from scifn._donors._means import type_means
 from scifn._donors._pseudobulk import pseudobulk
@@ -25,6 +26,7 @@ __all__ = [
     "bounds",
     "collapse_visits",
     "composition",
+    "detection_limits",
     "donor_table",
     "pseudobulk",
     "read_labels",

@@ -125,6 +125,18 @@ def measured(
     return out
 
 
+def detection_limits(measurements: Mapping[str, Mapping[str, float] | None]) -> dict[str, float]:
+    """Column of the donor table -> detection limit, -inf where none was given.
+
+    >>> detection_limits({"ifna": {"lod": 5}, "age": None})
+    {'ifna': 5.0, 'age': -inf}
+    """
+    return {
+        k.column(name): float((options or {}).get("lod", -np.inf))
+        for name, options in measurements.items()
+    }
+
+
 def absolute(
     obs: pd.DataFrame,
     name: str,

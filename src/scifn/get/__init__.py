@@ -6,6 +6,7 @@ from scifn.get._axis import crosstalk
 from scifn.get._markers import markers, pdc_evidence
 from scifn.get._power import power
 from scifn.get._pseudobulk import pseudobulk
+from scifn.get._serum import serum
 from scifn.get._tables import bounds, cells, coverage, donors, imbalance, profiles, strata
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "power",
     "profiles",
     "pseudobulk",
+    "serum",
     "strata",
 ]
 

@@ -67,7 +67,9 @@ def donors(
         Columns of obs with one value a donor, condition and visit: batch, sex, age, treatment.
     measurements
         {column of obs: {"lod": detection limit}}: measurements of the donor, for instance of serum.
-        They are carried along, and ``<column>_censored`` marks values at or below the limit.
+        They are carried along, and ``<column>_censored`` marks values at or below the limit;
+        :func:`scifn.tl.stratify` holds them against the response. Serum IFN-alpha stands first
+        among those with a limit.
     cells_per_ul
         Column of obs: concentration of the counted cells (of the mononuclear cells, for PBMC) in
         the donor's blood. Adds ``<count>_per_ul``.
@@ -237,6 +239,7 @@ def _apply(
         "mapping": ", ".join(f"{label} -> {target}" for label, target in (mapping or {}).items()),
         "covariates": ", ".join(names),
         "measurements": ", ".join(measurements or {}),
+        "detection_limits": _donors.detection_limits(measurements or {}),
         "cells_per_ul": cells_per_ul or "",
         "missing": ", ".join(map(repr, missing)),
         "min_cells": _donors.MIN_CELLS,

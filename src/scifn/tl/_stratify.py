@@ -13,6 +13,7 @@ from scifn import _keys as k
 from scifn._errors import ArgumentError, MissingKeyError, ScaleError
 from scifn._stats import modules
 from scifn.genesets import _coverage, _resolve, _sets
+from scifn.tl import _serum
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -42,7 +43,8 @@ def stratify(
     A donor's score is that of a published signature on its cells' summed expression, put together
     at the controls' composition, so that more monocytes are not more interferon. The cut-off
     comes from this study's controls: the limit that 2.5 % of further healthy donors
-    would exceed. Donors inside the 90 % interval of the limit are indeterminate.
+    would exceed. Donors inside the 90 % interval of the limit are indeterminate. Where donors have
+    measurements (of serum interferon, say), these are held against response and stratum.
 
     Parameters
     ----------
@@ -54,7 +56,10 @@ def stratify(
         Column of obs with the condition, for ``bulk`` only.
     signature
         Gene set; its name ends in ``_like``, for it is an analogue of the assay and neither its
-        units nor its cut-off.
+        units nor its cut-off. ``ism3_like`` is cut where 5 % of healthy donors would exceed it, as
+        its assay is; ``brkic5_pss_like`` is of monocytes only. Or an interferon module of
+        blood (``mod_M1_2``, ``mod_M3_4``, ``mod_M5_12``), whose score is the percentage of raised
+        genes; the record then says which are active, and whether in the known order.
     min_controls
         With fewer controls there are scores and no strata.
     bulk
@@ -82,18 +87,28 @@ def stratify(
     measured gives ``not_computable``, as does a donor of fewer than 500 counted cells, who is no
     control of others either. Strata are for research, not for decisions on treatment.
 
+    Whether the patients fall into two groups is asked of 30 or more: two Gaussians against one
+    (difference of BIC above 6) and a dip test (p below 0.05) must agree. It moves no cut-off.
+
     Sets the following fields
     -------------------------
     ``.uns["scifn"]["strata"]`` : :class:`pandas.DataFrame`
         A row a donor x condition.
     ``.uns["scifn"]["strata_parameters"]`` : :class:`dict`
-        Formula, controls, cut-off and weights.
+        Formula, controls, cut-off and weights; two groups or not.
+    ``.uns["scifn"]["serum"]`` : :class:`pandas.DataFrame`
+        Where :func:`scifn.tl.donors` was given measurements: a row a measurement, readout and set
+        of donors. Concordance only.
+    ``.uns["scifn"]["donors"]["serum_class"]``
+        Of the first measurement with a detection limit: serum beside stratum.
 
     References
     ----------
     Rice GI et al. J Clin Immunol 2017, doi:10.1007/s10875-016-0359-1 (control-referenced cut-off).
     Catalina MD et al. Commun Biol 2019, doi:10.1038/s42003-019-0382-x (monocyte content).
     Rosner B. Technometrics 1983, doi:10.1080/00401706.1983.10487848 (outliers).
+    Hartigan JA, Hartigan PM. Ann Stat 1985, doi:10.1214/aos/1176346577 (dip test).
+    Chiche L et al. Arthritis Rheumatol 2014, 66:1583 (modules and their order).
 
     Examples
     --------
@@ -111,7 +126,7 @@ def stratify(
     {'high': 10, 'low': 5}
     """
     _view.check_object(adata)
-    _slots.guard(adata, tables=(k.STRATA_TABLE,), overwrite=overwrite)
+    _slots.guard(adata, tables=(k.STRATA_TABLE, k.SERUM), overwrite=overwrite)
     again = k.STRATA_TABLE in adata.uns.get(k.UNS, {})
     _apply(
         adata,
@@ -171,6 +186,8 @@ def _apply(
         "genes": ", ".join(measured[signature]),
         "weights": ", ".join(f"{name} {w:.4f}" for name, w in weights.items()),
     }
+    if not bulk:
+        record |= _serum.write(adata, table, reference=reference, min_controls=min_controls)
     slot[_RECORD] = parameters | record
 
 

@@ -1,0 +1,185 @@
+"""Serum beside response: censored values, associations, classes of discordance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from scifn import _keys as k
+from scifn._stats import serum as model
+from scifn._stats.censored import floored, normal_fit, upper_limit
+from scifn._stats.cutoff import factor
+
+RESPONSE = f"{k.RESPONSE_OF}{k.STANDARDIZED}"
+
+
+def cohort(serum, response, stratum, n_controls):
+    """Donor table and strata of donors of which the first are controls."""
+    condition = ["hc"] * n_controls + ["sle"] * (len(serum) - n_controls)
+    names = [f"D{i}" for i in range(len(serum))]
+    donors = pd.DataFrame(
+        {"donor": names, "condition": condition, "ifna": serum, RESPONSE: response}
+    )
+    donors[f"{RESPONSE}_se"] = 0.1
+    strata = pd.DataFrame({"donor": names, "condition": condition, "signature": "ifngs4_like",
+                           "score": response, "stratum": stratum})  # fmt: skip
+    return donors, strata
+
+
+def many(n=30, n_controls=10, noise=0.5, seed=0):
+    rng = np.random.default_rng(seed)
+    response = np.r_[rng.normal(0, 0.3, n_controls), rng.normal(3, 1.5, n - n_controls)]
+    serum = 10 ** (0.5 * response + noise * rng.normal(size=n))
+    stratum = np.where(response > 1, "high", "low")
+    return cohort(serum, response, stratum, n_controls)
+
+
+def run(donors, strata, lod=-np.inf):
+    return model.serum(donors, strata, limits={"ifna": lod}, reference="hc")
+
+
+# --- limit of the controls ----------------------------------------------------------
+def test_fit_without_censoring_is_the_mean_and_the_sd():
+    x = np.random.default_rng(0).normal(2, 0.7, 25)
+    assert normal_fit(x, -99.0) == pytest.approx((x.mean(), x.std(ddof=1)), abs=1e-5)
+
+
+def test_censored_fit_finds_what_substitution_does_not():
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 1, 4000)
+    cut = np.maximum(x, 0.3)  # 62 % below
+    mean, sd = normal_fit(cut, 0.3)
+    assert (mean, sd) == pytest.approx((0, 1), abs=0.06)
+    assert cut.std() < 0.6
+    # at its maximum the likelihood is flat: sum of scores is 0, by hand
+    seen, n_below = cut[cut > 0.3], (cut <= 0.3).sum()
+    sd *= np.sqrt((len(x) - 1) / len(x))
+    z = (0.3 - mean) / sd
+    slope = ((seen - mean) / sd).sum() - n_below * stats.norm.pdf(z) / stats.norm.cdf(z)
+    assert slope == pytest.approx(0, abs=0.01)
+
+
+def test_limit_of_the_controls():
+    values = 10 ** np.array([0.1, 0.2, 0.3, 0.4, 0.5])
+    x = np.log10(values)
+    limit, how = upper_limit(values, 1.0, 5)
+    assert limit == pytest.approx(10 ** (x.mean() + factor(5) * x.std(ddof=1)), rel=1e-4)
+    assert how == "prediction limit of the controls"
+    assert upper_limit(values[:4], 1.0, 5) == (1.0, "detection limit")
+    assert upper_limit(np.full(8, 2.0), 2.0, 5) == (2.0, "detection limit")
+    two = np.r_[np.full(8, 2.0), 3.0, 3.0]
+    assert upper_limit(two, 2.0, 5)[0] == pytest.approx(3.0)
+    assert upper_limit(two, 2.0, 5)[1] == "highest control"
+    # one control far above the others does not move the limit
+    spoiled = upper_limit(np.r_[values, 10**0.3, 1e4], 1.0, 5)[0]
+    assert spoiled == pytest.approx(upper_limit(np.r_[values, 10**0.3], 1.0, 5)[0])
+    limit, how = upper_limit(values[:3], -np.inf, 5)
+    assert np.isnan(limit)
+    assert how == ""
+
+
+def test_values_below_the_limit_are_tied():
+    found = floored(np.array([0.0, 4.9, 5.0, 7.0, np.nan]), 5.0)
+    np.testing.assert_array_equal(found, [5, 5, 5, 7, np.nan])
+
+
+# --- association ---------------------------------------------------------------------
+def test_within_patients_it_is_spearmans_rho_of_the_tied_values():
+    donors, strata = many()
+    found = run(donors, strata, lod=8.0)
+    assert tuple(found.table.columns) == k.SERUM_COLUMNS
+    row = found.table.set_index(["among", "readout"]).loc[("patients", RESPONSE)]
+    patients = donors[donors["condition"] == "sle"]
+    tied = np.maximum(patients["ifna"], 8.0)
+    expected = stats.spearmanr(tied, patients[RESPONSE])
+    assert row["rho"] == pytest.approx(expected.statistic)
+    assert row["n_donors"] == 20
+    assert row["n_censored"] == (patients["ifna"] <= 8).sum() > 0
+    assert row["ci_low"] < row["rho"] < row["ci_high"]
+    assert row["adjusted_for"] == ""
+    assert row["statement"].startswith("concordance only; ")
+    assert "not interchangeable" in row["statement"]
+
+
+def test_p_value_is_that_of_permuted_ranks():
+    rng = np.random.default_rng(2)
+    x, y = np.maximum(rng.normal(size=14), 0.2), rng.normal(size=14)
+    expected = stats.permutation_test(
+        (x,), lambda a: stats.spearmanr(a, y).statistic, permutation_type="pairings",
+        n_resamples=1500, rng=np.random.default_rng(0), vectorized=False,
+    ).pvalue  # fmt: skip
+    found = model.permuted(x, y, np.full(14, "sle"), 0)
+    assert found == pytest.approx(expected, abs=0.03)
+    assert model.permuted(y, y, np.full(14, "sle"), 0) == pytest.approx(1 / 10_001)
+
+
+def test_a_difference_between_conditions_is_no_association():
+    """Serum and response are both higher in patients and unrelated within each group."""
+    rng = np.random.default_rng(3)
+    response = np.r_[rng.normal(0, 1, 15), rng.normal(6, 1, 25)]
+    serum = 10 ** np.r_[rng.normal(0, 0.3, 15), rng.normal(2, 0.3, 25)]
+    donors, strata = cohort(serum, response, ["low"] * 15 + ["high"] * 25, 15)
+    assert stats.spearmanr(serum, response).pvalue < 1e-4
+    row = run(donors, strata).table.set_index(["among", "readout"]).loc[("all donors", RESPONSE)]
+    assert row["n_donors"] == 40
+    assert row["adjusted_for"] == "condition"
+    assert row["p_value"] > 0.05
+
+
+def test_controls_below_the_limit_cannot_speak():
+    donors, strata = many()
+    donors.loc[:9, "ifna"] = 0.5
+    found = run(donors, strata, lod=1.0).table.set_index(["among", "readout"])
+    both = found.loc[[("patients", RESPONSE), ("all donors", RESPONSE)]]
+    assert both["rho"].nunique() == 1
+    assert "without hc, whose donors are all alike" in both["statement"].iloc[1]
+
+
+def test_too_few_donors_or_nothing_detected():
+    donors, strata = many(n=15, n_controls=6)
+    table = run(donors, strata).table
+    few = table[(table["among"] == "patients") & (table["readout"] == RESPONSE)].iloc[0]
+    assert np.isnan(few["rho"])
+    assert "9 donors with both, 10 needed" in few["statement"]
+    donors, strata = many()
+    none = run(donors, strata, lod=1e9).table
+    assert none["rho"].isna().all()
+    assert none["statement"].str.contains("the measurement hardly differs").all()
+
+
+def test_rows_of_one_donor_count_once():
+    donors, strata = many(n=24, n_controls=12)
+    donors["donor"] = strata["donor"] = [f"D{i % 12}" for i in range(24)]
+    row = run(donors, strata).table.set_index(["among", "readout"]).loc[("all donors", RESPONSE)]
+    assert row["n_donors"] == 12
+    assert "rows of one donor count once" in row["statement"]
+
+
+# --- classes --------------------------------------------------------------------------
+def test_classes_by_hand():
+    serum = [1.0] * 6 + [50.0, 1.0, 50.0, 1.0, 50.0, np.nan, 50.0]
+    stratum = ["low"] * 6 + ["high", "low", "low", "high", "indeterminate", "high",
+                             "not_computable"]  # fmt: skip
+    donors, strata = cohort(serum, np.arange(13.0), stratum, 6)
+    found = run(donors, strata, lod=2.0)
+    assert found.classes == ["both_low"] * 6 + [
+        "both_high", "both_low", "serum_high_response_low", "serum_low_response_high",
+        "indeterminate", "not_computable", "not_computable",
+    ]  # fmt: skip
+    assert found.record == {
+        "serum": "ifna",
+        "serum_limit": 2.0,
+        "serum_limit_is": "detection limit",
+    }
+    said = found.table.loc[found.table["readout"] == "stratum", "statement"].iloc[0]
+    assert "8 donors concordant, 1 with serum raised and response low, 1 with response high" in said
+    assert "may not be IFN-alpha driven" in said
+
+
+def test_without_a_detection_limit_there_are_no_classes():
+    donors, strata = many()
+    found = run(donors, strata)
+    assert set(found.classes) == {"not_computable"}
+    assert found.record == {"serum": ""}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from scifn import _keys as k
 from scifn import _slots
 from scifn._errors import MissingKeyError
+from scifn.get._pooled import can_pool, pooled_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -178,7 +179,9 @@ def bounds(adata: AnnData) -> pd.DataFrame:
     Returns
     -------
     A row a ligand, donor and cell type, and pooled rows (descriptive: cells are not donors).
-    Ligands are IFNA, which comes first, IFNB1, IFNK, IFNW1/IFNE, IFNL and IL10.
+    Ligands are IFNA, which comes first, IFNB1, IFNK, IFNW1/IFNE, IFNL and IL10. Without
+    :func:`scifn.tl.donors` only pooled rows, of all cells, by the condition that
+    :func:`scifn.tl.response` or :func:`scifn.tl.capacity` was given.
 
     Raises
     ------
@@ -195,6 +198,8 @@ def bounds(adata: AnnData) -> pd.DataFrame:
     >>> scifn.get.bounds(adata)["ligand"].unique().tolist()
     ['IFNA', 'IFNB1', 'IFNK', 'IFNW1/IFNE', 'IFNL', 'IL10']
     """
+    if k.BOUNDS not in adata.uns.get(k.UNS, {}) and can_pool(adata):
+        return pooled_bounds(adata)
     call = "scifn.tl.production(adata), then scifn.tl.donors(adata, donor=, condition=)"
     return _slots.table(adata, k.BOUNDS, call)
 

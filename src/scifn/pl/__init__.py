@@ -18,6 +18,7 @@ from scifn.pl._pdc_evidence import pdc_evidence
 from scifn.pl._production import production
 from scifn.pl._profile import profile
 from scifn.pl._response import response
+from scifn.pl._triad import triad
 
 __all__ = [
     "agreement",
@@ -32,6 +33,7 @@ __all__ = [
     "production",
     "profile",
     "response",
+    "triad",
 ]
 
 

@@ -314,3 +314,12 @@ def test_heat_map_shows_every_donor_and_hatches_what_is_not_measurable(cohort: a
     unknown += int((table["ligand_evidence"] == "not_measurable").sum())
     assert len(hatched) == unknown > 0
     plt.close("all")
+
+
+def test_report_has_a_page_a_donor(cohort: ad.AnnData, tmp_path: Path) -> None:
+    page = scifn.report(cohort, tmp_path / "report.html").read_text(encoding="utf-8")
+    table = scifn.get.profiles(cohort)
+    assert page.count('<details class="donor">') == len(table)
+    for donor in table["donor"]:
+        assert f"<summary>{donor} · " in page
+    assert "Points at" in page

@@ -20,8 +20,8 @@ from scifn.report._methods import brief_value
 from scifn.report._write import render
 
 EVIL = "<script>alert('x')</script>\"&'"
-SECTIONS = ("file", "cells", "interferon", "response", "donors", "imbalance", "methods",
-            "provenance")  # fmt: skip
+SECTIONS = ("file", "cells", "interferon", "response", "donors", "imbalance", "profiles",
+            "methods", "provenance")  # fmt: skip
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 

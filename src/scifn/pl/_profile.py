@@ -228,5 +228,9 @@ def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap) -> None:
         ScalarMappable(norm, cmap), ax=ax, orientation="horizontal", shrink=0.32, aspect=28,
         pad=0.02, anchor=(0.0, 0.0), extend="both",
     )  # fmt: skip
-    bar.set_label("z against the controls; hatched: not measurable")
+    bar.set_label(
+        "z against the controls; hatched: not measurable.\nH, L, ?: IFN high, low, indeterminate. "
+        "Filled: strong evidence (small: weak); ring: looked for, none.",
+        loc="left",
+    )
     bar.outline.set_visible(False)

@@ -69,7 +69,16 @@ class Facts:
     kind: str = "facts"
 
 
-Block = Text | Note | Absent | Items | Figure | Table | Facts
+@dataclass(frozen=True)
+class Details:
+    """Blocks that are folded away under a line; on paper they start a page."""
+
+    head: str
+    blocks: Sequence[Text | Facts]
+    kind: str = "details"
+
+
+Block = Text | Note | Absent | Items | Figure | Table | Facts | Details
 
 
 @dataclass(frozen=True)

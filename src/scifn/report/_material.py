@@ -44,6 +44,7 @@ class Material:
     imbalance: pd.DataFrame | None
     bounds: pd.DataFrame | None
     strata: pd.DataFrame | None
+    profiles: pd.DataFrame | None
     absent: Mapping[str, str]
     untold: tuple[str, ...]
     limits: Mapping[str, float]
@@ -101,6 +102,7 @@ def gather(adata: AnnData) -> Material:
         imbalance=have("imbalance", get.imbalance),
         bounds=have("bounds", get.bounds),
         strata=have("strata", get.strata),
+        profiles=have("profiles", get.profiles),
         absent=absent,
         untold=untold(adata),
         limits=limits_of(adata),

@@ -16,6 +16,7 @@ from scifn.report import (
     _sections_cells,
     _sections_donors,
     _sections_interferon,
+    _sections_profiles,
 )
 from scifn.report import _wording as w
 from scifn.report._brief import brief, not_told
@@ -100,6 +101,7 @@ def render(adata: AnnData, *, title: str | None = None) -> str:
         _sections_donors.donors(m),
         _sections_donors.imbalance(m),
         *_sections_axis.sections(m),
+        _sections_profiles.profiles(m),
         _methods.methods(m),
         _methods.provenance(m),
     ]

@@ -254,15 +254,15 @@ def test_two_groups_need_thirty_patients_and_both_tests():
     assert found["bic_difference"] > 6
     assert found["dip_p_value"] < 0.05
     few = bimodality.test(two[10:39])
-    assert few["bimodality"] == "not tested: 29 patients, 30 needed"
+    assert few["bimodality"] == "two groups of patients: not tested, 29 patients, 30 needed"
     assert np.isnan(few["dip"])
     # skewed, but of one mode: BIC alone would call two
     skewed = bimodality.test(rng.exponential(size=80))
     assert skewed["bic_difference"] > 6
     assert skewed["bimodality"].startswith("two groups of patients are not shown")
-    assert bimodality.test(np.ones(40))["bimodality"] == "not tested: equal scores"
+    assert bimodality.test(np.ones(40))["bimodality"] .endswith("not tested, equal scores")
     called = [bimodality.test(rng.normal(size=40))["bimodality"] for _ in range(12)]
-    assert sum(said.startswith("two groups of patients:") for said in called) <= 1
+    assert sum(said.startswith("two groups of patients: BIC") for said in called) <= 1
 
 
 def test_two_groups_are_those_of_the_patients():
@@ -271,4 +271,4 @@ def test_two_groups_are_those_of_the_patients():
     table = frame(y, ["hc"] * 20 + ["sle"] * 40, ["MX1"])
     _, record = _stats.stratify(table, genes=["MX1"], signature="ism3_like", reference="hc")
     assert record["n_patients"] == 40
-    assert str(record["bimodality"]).startswith("two groups of patients:")
+    assert str(record["bimodality"]).startswith("two groups of patients: BIC")

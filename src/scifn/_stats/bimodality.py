@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scifn._stats.dip import dip, p_value
+from scifn._stats.dip import TAILS, dip, p_value
 
 FloatArray = NDArray[np.float64]
 
@@ -40,7 +40,11 @@ def test(scores: FloatArray) -> dict[str, str | int | float]:
     if n < MIN_PATIENTS or np.ptp(scores) == 0:
         why = "equal scores" if n >= MIN_PATIENTS else f"{n} patients, {MIN_PATIENTS} needed"
         names = ("bic_difference", "dip", "dip_p_value")
-        return out | dict.fromkeys(names, nan) | {"bimodality": f"not tested: {why}"}
+        return (
+            out
+            | dict.fromkeys(names, nan)
+            | {"bimodality": f"two groups of patients: not tested, {why}"}
+        )
     difference = bic_difference(scores)
     statistic = dip(scores)
     p = p_value(statistic, n)
@@ -52,9 +56,13 @@ def test(scores: FloatArray) -> dict[str, str | int | float]:
         "dip_p_value": p,
         "bimodality": (
             f"{said}: BIC difference {difference:.1f} (above {BIC_DIFFERENCE:.0f} needed), "
-            f"dip test p = {p:.2g} (below {LEVEL} needed)"
+            f"dip test p {_shown(p)} (below {LEVEL} needed)"
         ),
     }
+
+
+def _shown(p: float) -> str:
+    return f"at most {p:.2g}" if p <= TAILS[-1] * 1.0001 else f"= {p:.2g}"
 
 
 def bic_difference(scores: FloatArray) -> float:

@@ -92,7 +92,8 @@ _MEAN = "mean of log2 expression"
 _FOLD = "median over genes of log2 fold of the controls' mean"
 _SUM_Z = "sum over genes of z against the controls"
 _MEAN_Z = "mean over genes of z against the controls"
-_PERCENT = "percent of genes with z above 2 against the controls (a control: the other controls)"
+_PERCENT = "percent of genes with z above 2 against the controls"
+_OTHERS = "a control is held against the other controls"
 _RA = "rituximab in rheumatoid arthritis, not lupus"
 
 #: Gene set -> its score.
@@ -118,7 +119,7 @@ SIGNATURES: Final[dict[str, Signature]] = {
     "bodewes_ifn1_like": Signature(_mean_z, _MEAN_Z),
     "bodewes_m34_like": Signature(_mean_z, _MEAN_Z),
     "bodewes_m512_like": Signature(_mean_z, _MEAN_Z),
-    "mod_M1_2": Signature(_percent_raised, _PERCENT),
-    "mod_M3_4": Signature(_percent_raised, _PERCENT),
-    "mod_M5_12": Signature(_percent_raised, _PERCENT),
+    "mod_M1_2": Signature(_percent_raised, _PERCENT, note=_OTHERS),
+    "mod_M3_4": Signature(_percent_raised, _PERCENT, note=_OTHERS),
+    "mod_M5_12": Signature(_percent_raised, _PERCENT, note=_OTHERS),
 }

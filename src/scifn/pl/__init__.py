@@ -18,6 +18,7 @@ from scifn.pl._pdc_evidence import pdc_evidence
 from scifn.pl._production import production
 from scifn.pl._profile import profile
 from scifn.pl._response import response
+from scifn.pl._strata import strata
 from scifn.pl._triad import triad
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "production",
     "profile",
     "response",
+    "strata",
     "triad",
 ]
 

@@ -14,6 +14,7 @@ from scifn.report import _held
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Note, Section, Table, Text
 from scifn.report._figures import figure
+from scifn.report._sections_strata import strata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,24 +56,8 @@ def donors(m: Material) -> Section:
         ),
     ]
     if m.strata is not None:
-        blocks += _strata(m.strata)
+        blocks += strata(m, m.strata)
     return Section("donors", title, blocks)
-
-
-def _strata(table: pd.DataFrame) -> list[Block]:
-    """Groups of donors by their response, with the cut-off that each was held against."""
-    rows = [
-        [str(r["donor"]), str(r["condition"]), str(r["signature"]), f.effect(r["score"]),
-         f.effect(r["cutoff"]), f.interval(r["cutoff_low"], r["cutoff_high"]),
-         f.words(r["stratum"]), f.count(r["n_genes"]), f.percent(r["stability"])]
-        for _, r in table.iterrows()
-    ]  # fmt: skip
-    heads = ["Donor", "Condition", "Signature", "Score", "Cut-off", "90 % interval", "Stratum",
-             "Genes", "Stability"]  # fmt: skip
-    return [
-        Table(f"Strata of donors. {w.IFNGS}.", heads, rows, frozenset({0, 1, 2, 6})),
-        Note(f"{w.RESEARCH_ONLY} Strata are {w.RESEARCH}."),
-    ]
 
 
 def _fractions(m: Material, table: pd.DataFrame) -> Block:

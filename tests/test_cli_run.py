@@ -16,7 +16,7 @@ from scifn.cli import main
 
 FILES = {
     "bounds.csv", "cells.h5ad", "coverage.csv", "crosstalk.csv", "donors.csv", "imbalance.csv",
-    "provenance.json", "report.html", "strata.csv",
+    "profiles.csv", "provenance.json", "report.html", "strata.csv",
 }  # fmt: skip
 ARGS = ("--donor", "donor", "--condition", "condition", "--reference", "control")
 

@@ -33,6 +33,8 @@ TABLES = {
     "strata": _keys.STRATA_COLUMNS,
     "serum": _keys.SERUM_COLUMNS,
     "crosstalk": _keys.CROSSTALK_COLUMNS,
+    "l1": _keys.L1_COLUMNS,
+    "l1_association": _keys.L1_ASSOCIATION_COLUMNS,
     "profiles": (),  # and the numbers behind the columns of the contract
     "coverage": _keys.COVERAGE_COLUMNS,
     "gates": _keys.GATES_COLUMNS,

@@ -213,7 +213,8 @@ def test_signature_is_the_promised_one(name):
 
 
 def test_run_takes_every_keyword_of_the_steps():
-    steps = ("annotate", "production", "capacity", "response", "donors", "imbalance", "stratify")
+    steps = ("annotate", "production", "capacity", "response", "donors", "imbalance", "stratify",
+             "retroelements", "crosstalk")  # fmt: skip
     wanted = {
         key for step in steps for key in CONTRACT[f"tl.{step}"][1].parameters if key != "adata"
     } - {key for _, key in LATER}

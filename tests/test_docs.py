@@ -23,6 +23,7 @@ def done():
     scifn.run(
         adata, donor="donor", condition="condition", reference="control", covariates=COVARIATES
     )
+    scifn.tl.retroelements(adata)  # a run does so where there are elements among the features
     return adata, before
 
 

@@ -171,11 +171,13 @@ STRATA_COLUMNS: Final = (
 L1_COLUMNS: Final = (
     "donor", "condition", "cell_type", "l1_young_umi", "l1_old_umi", "l1_young_cpm",
     "l1_young_ratio", "status",
+    "n_cells", "l1_young_broad_umi", "l1_old_cpm", "intronic", "l1_restriction_chromatin",
+    "l1_restriction_isg", "l1_restriction_resid", "note",
 )  # fmt: skip
 #: Columns of an association between donors, after those that say which.
 _ASSOCIATION: Final = ("n_donors", "rho", "ci_low", "ci_high", "p_value")
 L1_ASSOCIATION_COLUMNS: Final = (
-    "readout", "cell_type", *_ASSOCIATION, "adjusted_for", "statement",
+    "readout", "cell_type", *_ASSOCIATION, "adjusted_for", "statement", "measure",
 )  # fmt: skip
 CROSSTALK_COLUMNS: Final = ("pair", *_ASSOCIATION, "adjusted_for", "statement")
 SERUM_COLUMNS: Final = (

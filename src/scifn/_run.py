@@ -14,7 +14,7 @@ from scifn._cells import annotate as identity
 from scifn._cells import capacity as capacity_
 from scifn._cells import production as production_
 from scifn._cells import response as response_
-from scifn._donors import MISSING
+from scifn._donors import MISSING, Elements
 from scifn._errors import ArgumentError, DesignError, ScaleError
 from scifn.genesets import _sets
 from scifn.tl import (
@@ -27,6 +27,7 @@ from scifn.tl import (
     _profiles,
     _protein,
     _response,
+    _retroelements,
     _stratify,
 )
 
@@ -67,6 +68,8 @@ def run(
     n_permutations: int = 10_000,
     signature: str = "ifngs4_like",
     min_controls: int = 5,
+    features: str = "var",
+    intronic: str | None = None,
     rng: int | np.random.Generator = 0,
     overwrite: bool = False,
     layer: str | None = None,
@@ -100,6 +103,9 @@ def run(
         As :func:`scifn.tl.imbalance` takes them.
     signature, min_controls
         As :func:`scifn.tl.stratify` takes them.
+    features, intronic
+        As :func:`scifn.tl.retroelements` takes them; that step is done where there are names of
+        LINE-1.
     rng
         Seed or Generator of the permutations.
     overwrite
@@ -130,7 +136,7 @@ def run(
     _view.check_object(adata)
     for name, argument in ((donor, "donor"), (condition, "condition")):
         _slots.column(adata, name, argument)
-    for given, argument in ((paired, "paired"), (block, "block")):
+    for given, argument in ((paired, "paired"), (block, "block"), (intronic, "intronic")):
         if given is not None:
             _slots.column(adata, given, argument)
     if mapping and labels is None and cell_type == k.CELL_TYPE:
@@ -139,6 +145,7 @@ def run(
     # read from the user's object: the scratch one has no uns, where names of proteins may stand
     surface = None if protein is None else _protein.read(adata, protein)
     view = _view.read(adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species)
+    elements, lacking = _elements(adata, view, features)
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
     _annotate._apply(
@@ -173,6 +180,10 @@ def run(
     steps["imbalance"] = "done"
     _crosstalk._apply(scratch)
     steps["crosstalk"] = "done"
+    if elements is not None:
+        _retroelements._apply(scratch, elements, features=features, intronic=intronic)
+    if elements is not None or lacking:
+        steps["retroelements"] = lacking or "done"
     steps["stratify"] = _strata(scratch, reference, signature, min_controls)
     _profiles._apply(scratch)
     steps["profiles"] = "done"
@@ -218,6 +229,19 @@ def _told(record: Mapping[str, Any]) -> str:
     if record["status"] == "ok":
         return "done"
     return f"not_measurable: {record['reason'] or record['notes']}"
+
+
+def _elements(adata: AnnData, view: _view.PanelView, features: str) -> tuple[Elements | None, str]:
+    """Counts of LINE-1, or why there are none; neither for a file of genes, where none is due."""
+    if features == _retroelements.VAR and view.repeats is None:
+        return None, ""
+    try:
+        found = _retroelements.read(adata, view, features)
+    except ScaleError as error:
+        if features != _retroelements.VAR:
+            raise
+        return None, f"not_measurable: {error}"
+    return (None, f"not_measurable: {found.reason}") if found.reason else (found, "")
 
 
 def _with(covariates: str | Sequence[str], *more: str | None) -> list[str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scifn import _matrix
 from scifn._errors import ArgumentError, MatrixError, MissingKeyError, ScaleError
-from scifn.genesets import _resolve
+from scifn.genesets import _repeats, _resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +55,25 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Repeats:
+    """UMI of transposable elements in each cell, from the same pass.
+
+    Attributes
+    ----------
+    choice
+        Which features were counted as LINE-1, and why none was.
+    umi
+        UMI a cell by group of LINE-1.
+    apart
+        UMI a cell of the elements that are no part of :attr:`PanelView.total`.
+    """
+
+    choice: _repeats.Choice
+    umi: dict[str, NDArray[np.float64]]
+    apart: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class PanelView:
     """Panel genes and totals of every cell, from one pass.
 
@@ -73,6 +92,8 @@ class PanelView:
         Whether ``values`` are UMI counts (as stored or exactly recovered).
     species, n_features, record
         As detected; ``record`` is stored at ``uns["scifn"]["input"]``.
+    repeats
+        Transposable elements among the features; None where no name is one of LINE-1.
     """
 
     genes: tuple[str, ...]
@@ -83,6 +104,7 @@ class PanelView:
     species: str
     n_features: int
     record: dict[str, Any]
+    repeats: Repeats | None = None
     _position: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -331,9 +353,11 @@ def read(
     """
     at = locate(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
     source, is_gene, resolution, notes = at.source, at.is_gene, at.resolution, [*at.notes]
-    panel = _pass(adata, source, resolution.columns, is_gene)
+    columns = resolution.columns
+    panel = _pass(adata, source, (*columns, *_of_repeats(at)), is_gene)
     is_counts = _verify(source, panel)
     values, total = _in_umi(panel, source.scale.kind)
+    values, repeats = values[:, : len(columns)], _repeats_in(values[:, len(columns) :], at)
     notes += _notes(adata, source, panel, is_gene, is_counts)
     record = _record(source, resolution, at.where, is_counts, [*notes, *resolution.notes])
     return PanelView(
@@ -345,7 +369,27 @@ def read(
         species=resolution.species,
         n_features=int(is_gene.sum()),
         record=record,
+        repeats=repeats,
     )
+
+
+def _of_repeats(at: Located) -> list[tuple[int, ...]]:
+    """Features of each group of LINE-1, and the chosen elements that are no part of the total."""
+    groups = at.repeats.columns
+    if not groups:
+        return []
+    chosen = {*at.repeats.every, *(i for some in groups.values() for i in some)}
+    return [*groups.values(), tuple(sorted(i for i in chosen if not at.is_gene[i]))]
+
+
+def _repeats_in(values: Any, at: Located) -> Repeats | None:
+    """What the columns of :func:`_of_repeats` hold."""
+    choice = at.repeats
+    if not choice.columns:
+        nothing = np.zeros(values.shape[0])
+        return Repeats(choice, {}, nothing) if choice.reason != _repeats.NONE_FOUND else None
+    dense = np.asarray(values.todense(), dtype=np.float64)
+    return Repeats(choice, dict(zip(choice.columns, dense.T, strict=False)), dense[:, -1])
 
 
 @dataclass(frozen=True)
@@ -361,6 +405,7 @@ class Located:
     names: list[str]
     where: str
     resolution: _resolve.Resolution
+    repeats: _repeats.Choice
     notes: list[str]
 
 
@@ -379,8 +424,11 @@ def locate(
     names, ensembl, where = _identifiers(
         source.var, gene_symbols, "raw.var" if source.where == "raw" else "var"
     )
+    # elements are no genes, and of several levels of them each would be counted again
+    repeats = _repeats.choose(names)
+    is_gene[list(repeats.elements)] = False
     resolution = _resolve_genes(names, ensembl, genes, species, is_gene)
-    return Located(source, is_gene, names, where, resolution, notes)
+    return Located(source, is_gene, names, where, resolution, repeats, notes)
 
 
 def _pass(

@@ -16,9 +16,12 @@ from scifn._stats.partial import MIN_DONORS as MIN_ASSOCIATED
 from scifn._stats.profiles import LEVEL as PROFILE_LEVEL
 from scifn._stats.profiles import MIN_RESIDUAL, profiles
 from scifn._stats.profiles import Tables as ProfileTables
+from scifn._stats.retroelements import LEAKAGE, l1_association
+from scifn._stats.retroelements import residual as l1_residual
 from scifn._stats.stratify import formula_of, stratify
 
 __all__ = [
+    "LEAKAGE",
     "MIN_ASSOCIATED",
     "MIN_RESIDUAL",
     "PARTIAL_METHOD",
@@ -29,6 +32,8 @@ __all__ = [
     "crosstalk_expression",
     "formula_of",
     "imbalance",
+    "l1_association",
+    "l1_residual",
     "profiles",
     "standardized",
     "stratify",

@@ -89,6 +89,8 @@ def run(
     rng: o.Rng = None,
     signature: o.Signature = None,
     min_controls: o.MinControls = None,
+    features: o.Features = None,
+    intronic: o.Intronic = None,
 ) -> None:
     """Do every step that a file supports and write tables and a report."""
     given = dict(locals())

@@ -114,6 +114,15 @@ MinControls = Annotated[
     int | None, _option("--min-controls", panel=GROUPS, text="Fewest controls for a cut-off (5).")
 ]
 
+Features = Annotated[
+    str | None,
+    _option("--features", panel=GROUPS, text="Where LINE-1 are: var, or an obsm key (var)."),
+]
+Intronic = Annotated[
+    str | None,
+    _option("--intronic", panel=GROUPS, text="Column with the intronic fraction of each cell."),
+]
+
 
 def keywords(given: dict[str, Any]) -> dict[str, Any]:
     """Keywords of :func:`scifn.run` from options; what was not given keeps its default there.

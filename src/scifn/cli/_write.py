@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TABLES: Final = ("donors", "imbalance", "strata", "bounds", "coverage")
 #: Written where their steps were run.
-MORE: Final = ("crosstalk", "profiles", "serum")
+MORE: Final = ("crosstalk", "l1", "l1_association", "profiles", "serum")
 REPORT: Final = "report.html"
 PROVENANCE: Final = "provenance.json"
 #: Inputs up to this size are hashed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scifn.get._axis import crosstalk
+from scifn.get._axis import crosstalk, l1, l1_association
 from scifn.get._markers import markers, pdc_evidence
 from scifn.get._power import power
 from scifn.get._pseudobulk import pseudobulk
@@ -16,6 +16,8 @@ __all__ = [
     "crosstalk",
     "donors",
     "imbalance",
+    "l1",
+    "l1_association",
     "markers",
     "pdc_evidence",
     "power",

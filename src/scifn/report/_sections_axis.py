@@ -9,7 +9,7 @@ import pandas as pd
 from scifn import _keys as k
 from scifn.pl._imbalance import label
 from scifn.report import _format as f
-from scifn.report._blocks import Block, Note, Section, Table, Text
+from scifn.report._blocks import Block, Items, Note, Section, Table, Text
 
 if TYPE_CHECKING:
     from scifn.report._material import Material
@@ -41,6 +41,63 @@ def _crosstalk(m: Material, table: pd.DataFrame) -> Section:
     return Section("crosstalk", "pDC and B cells across donors", blocks)
 
 
+def _line1(m: Material, table: pd.DataFrame) -> Section:
+    """LINE-1 of donors, and what they are associated with."""
+    blocks: list[Block] = [Text(_LINE1), *_counted(m), _ratios(table)]
+    found = _table(m, k.L1_ASSOCIATION)
+    if found is not None:
+        first = [
+            [str(r["cell_type"]), label(str(r["readout"])), _MEASURES.get(str(r["measure"]), "")]
+            for _, r in found.iterrows()
+        ]
+        heads = ["Cell type", "Readout", "LINE-1"]
+        blocks += _associations(found, heads, first, "LINE-1 beside other readouts, across donors.")
+    return Section("line1", "LINE-1 retroelements", blocks)
+
+
+_LINE1 = (
+    "Young LINE-1 (L1HS, L1PA2 to L1PA4) against old (L1M*, L1PB*, HAL1), of the UMI summed over a "
+    "donor’s cells of a type: nuclear RNA holds both, and falls out of the ratio. Features of "
+    "elements come from outside; a gene matrix cannot tell LINE-1."
+)
+_MEASURES = {"l1_young_ratio": "young : old", "l1_old_cpm": "old (control)"}
+
+
+def _counted(m: Material) -> list[Block]:
+    """Which features were counted, or why none was."""
+    record = m.record(f"{k.L1}_parameters")
+    notes = [str(record.get("reason", "")), *str(record.get("notes", "")).split("\n")]
+    lines = [note for note in notes if note]
+    return [Items([f"{line[0].upper()}{line[1:]}." for line in lines])] if lines else []
+
+
+def _median(column: pd.Series) -> float:
+    """Median of what is known, NaN of nothing."""
+    known = column.dropna()
+    return float(known.median()) if len(known) else float("nan")
+
+
+def _ratios(table: pd.DataFrame) -> Block:
+    """Donors with a ratio, by cell type and condition."""
+    rows = []
+    for (kind, condition), part in table.groupby(["cell_type", "condition"], sort=False):
+        ratio = part["l1_young_ratio"].dropna()
+        rows.append(
+            [str(kind), str(condition), f"{len(ratio)} of {len(part)}",
+             f.count(_median(part["l1_young_umi"])), f.count(_median(part["l1_old_umi"])),
+             f.effect(_median(ratio)), f.interval(ratio.quantile(0.25), ratio.quantile(0.75)),
+             f.effect(_median(part["l1_restriction_chromatin"])),
+             f.effect(_median(part["l1_restriction_isg"]))]
+        )  # fmt: skip
+    heads = ["Cell type", "Condition", "Donors with a ratio", "Young UMI", "Old UMI", "log2 ratio",
+             "Quartiles", "Restriction, chromatin", "Restriction, interferon-induced"]  # fmt: skip
+    caption = (
+        "Medians over donors. Under 20 UMI of young and old there is no ratio; a dash is not "
+        "measurable, which is not zero. Restriction is mean log2 CPM of the genes."
+    )
+    return Table(caption, heads, rows, frozenset({0, 1}))
+
+
 def _pair(text: str) -> str:
     """Names of a pair in words."""
     return " ~ ".join(label(name) for name in text.split(" ~ "))
@@ -65,4 +122,4 @@ def _associations(
     return [*blocks, Table(caption, heads, rows, left)]
 
 
-_SECTIONS = ((k.CROSSTALK, _crosstalk),)
+_SECTIONS = ((k.CROSSTALK, _crosstalk), (k.L1, _line1))

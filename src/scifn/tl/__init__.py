@@ -10,6 +10,7 @@ from scifn.tl._imbalance import imbalance
 from scifn.tl._production import production
 from scifn.tl._profiles import profiles
 from scifn.tl._response import response
+from scifn.tl._retroelements import retroelements
 from scifn.tl._score import score
 from scifn.tl._stratify import stratify
 
@@ -22,6 +23,7 @@ __all__ = [
     "production",
     "profiles",
     "response",
+    "retroelements",
     "score",
     "stratify",
 ]

@@ -16,7 +16,8 @@ from scifn import _keys as k
 from scifn import tl
 
 N_NULL = 100
-N_SPIKED = 60
+N_SPIKED = 120
+N_RELIABLE = 30
 #: Edges of the bins of the posterior.
 BINS = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 1.0)
 
@@ -94,14 +95,14 @@ SCENES = {
 def reliability(sheet: Sheet) -> None:
     sheet.start(
         "reliability of the posterior: cells in bins of it, and the share that produces",
-        f"{N_SPIKED // 2} lanes a scene; error: mean |posterior - share| over the bins, by cells",
+        f"{N_RELIABLE} lanes a scene; error: mean |posterior - share| over the bins, by cells",
         "with a UMI and by all cells; excess: producers expected less producers there, a lane.",
     )
     everything = []
     for name, producers in SCENES.items():
         rng = np.random.default_rng(103)
         parts = []
-        for _ in range(N_SPIKED // 2):
+        for _ in range(N_RELIABLE):
             adata = lane(rng, producers)
             tl.production(adata)
             obs = adata.obs[[k.CELL_TYPE, k.IFNA_UMI, k.IFNA_POSTERIOR, "producer"]]
@@ -122,7 +123,7 @@ def reliability(sheet: Sheet) -> None:
 
 def _scene(sheet: Sheet, name: str, cells: pd.DataFrame) -> None:
     seen = cells[cells[k.IFNA_UMI] > 0]
-    n = N_SPIKED // 2
+    n = N_RELIABLE
     excess = float(cells[k.IFNA_POSTERIOR].sum() - cells["producer"].sum()) / n
     sheet.row(f"{name}: error, cells with a UMI ({len(seen):,})", error(bins(seen)))
     sheet.row(

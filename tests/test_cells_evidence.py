@@ -61,6 +61,28 @@ def test_benjamini_hochberg_is_scipys_over_the_cells_tested():
     assert np.isnan(evidence.benjamini_hochberg(p, np.zeros(50, dtype=bool))).all()
 
 
+def test_each_candidate_type_has_the_same_share_of_the_error():
+    rng = np.random.default_rng(4)
+    groups = np.repeat(["a", "b", "c"], [3, 20, 100])
+    p = rng.uniform(size=123) ** 4
+    among = np.ones(123, dtype=bool)
+    among[[1, 60]] = False
+    found = evidence.by_groups(p, among, groups)
+    assert np.isnan(found[~among]).all()
+    size = {"a": 2, "b": 20, "c": 99}
+    weighted = np.array([p[i] * size[groups[i]] / (121 / 3) for i in np.flatnonzero(among)])
+    want = stats.false_discovery_control(np.minimum(weighted, 1))
+    np.testing.assert_allclose(found[among], np.maximum(want, p[among]))
+    # one type alone: nothing but Benjamini-Hochberg
+    alone = evidence.by_groups(p, among, np.repeat("a", 123))
+    np.testing.assert_allclose(alone, evidence.benjamini_hochberg(p, among))
+    assert np.isnan(evidence.by_groups(p, ~among & among, groups)).all()
+    # all of a rare type significant: an adjusted p is never below the p itself
+    rare = evidence.by_groups(np.array([0.04, 0.04, *[1e-9] * 200]), np.ones(202, dtype=bool),
+                              np.repeat(["a", "b"], [2, 200]))  # fmt: skip
+    assert rare[0] == 0.04
+
+
 @pytest.mark.parametrize("size", [0.5, 2.0])
 def test_size_of_the_soup_is_recovered(size):
     rng = np.random.default_rng(1)

@@ -122,6 +122,15 @@ def test_labels_are_those_of_the_test_by_hand():
     assert (want == "strong").sum() == 1
 
 
+def test_a_rare_kind_is_not_outnumbered():
+    """One UMI in one of 6 pDC, and one in one of 900 monocytes, of the same background."""
+    cells = {"pDC": 6, "AS-DC": 2, "cDC": 30, "Monocyte": 900, "T/NK": 900}
+    adata = lane([(0, "IFNB1", 1), (100, "IFNB1", 1)], cells=cells)
+    tl.production(adata)
+    # background half a UMI in 900 cells, so p is 0.00055: times 6 and 3 kinds, or times 900 and 3
+    assert of(adata, "ifnb1")[[0, 100]].tolist() == ["weak", "none"]
+
+
 def test_two_genes_of_a_family_are_strong():
     at = first("pDC")
     few = {"pDC": 5, "Monocyte": 20, "T/NK": 900}  # 25 tests, so that one UMI is significant

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,6 +170,27 @@ def _pmf(umi: Floats, mean: Floats, size: float) -> Floats:
 def benjamini_hochberg(p: Floats, among: Bools) -> Floats:
     """Adjusted p over the cells in ``among``; NaN elsewhere."""
     return adjust.benjamini_hochberg(np.where(among, p, np.nan))
+
+
+def by_groups(p: Floats, among: Bools, groups: NDArray[Any]) -> Floats:
+    """Adjusted p over the cells in ``among``, of which every group has the same share of the error.
+
+    Weighted Benjamini-Hochberg (Genovese, Roeder and Wasserman 2006, doi:10.1093/biomet/93.3.509):
+    the p of a cell is multiplied by the size of its group over the mean size of the groups. The
+    weights are of the numbers of cells alone, so that the false discovery rate over all of them is
+    what it is without weights, while a rare type is not outnumbered by a common one. No adjusted p
+    is below the p itself.
+
+    >>> p = np.array([0.001, 0.2, 0.003, 0.5, 0.9, 1.0])
+    >>> by_groups(p, np.ones(6, dtype=bool), np.array(["pDC", *["Monocyte"] * 5])).round(4)
+    array([0.002 , 0.6667, 0.015 , 1.    , 1.    , 1.    ])
+    """
+    out = np.full(p.size, np.nan)
+    if among.any():
+        _, at, size = np.unique(groups[among], return_inverse=True, return_counts=True)
+        weighted = np.minimum(p[among] * size[at] / size.mean(), 1.0)
+        out[among] = np.maximum(adjust.benjamini_hochberg(weighted), p[among])
+    return out
 
 
 def label(umi: Floats, n_genes: NDArray[np.int64], p_adj: Floats) -> NDArray[np.object_]:

@@ -25,6 +25,16 @@ ABSENT: Final = (
 _B: Final = tuple(name for name, lineage in k.LINEAGE_OF.items() if lineage == "B")
 
 
+def group_of(cell_type: str) -> str:
+    """Candidates that are tested with one share of the error: few groups, and none of leftovers.
+
+    >>> group_of("pDC"), group_of("cDC"), group_of("DC unresolved"), group_of("Keratinocyte")
+    ('pDC', 'DC', 'DC', 'Keratinocyte')
+    """
+    lineage = k.LINEAGE_OF.get(cell_type, "Other")
+    return cell_type if cell_type == k.PDC or lineage == "Other" else lineage
+
+
 @dataclass(frozen=True)
 class Ligand:
     """A gene, or a family of genes whose UMI are summed."""

@@ -21,7 +21,7 @@ from scifn._cells.background import (
     background,
     split,
 )
-from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
+from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand, group_of
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 
@@ -190,17 +190,20 @@ def _sample(
     p = null.p_value(umi, cells.total)
     names = np.full(umi.size, k.PDC, dtype=object) if cells.types is None else cells.types
     candidate = np.isin(names.astype(str), ligand.candidates)
+    groups, each = pd.factorize(names)
+    kinds = np.array([group_of(str(name)) for name in each])[groups]
     tested = cells.tested
-    adjusted = evidence.benjamini_hochberg(p, candidate & tested)
+    adjusted = evidence.by_groups(p, candidate & tested, kinds)
     others = evidence.benjamini_hochberg(p, ~candidate & tested)
     adjusted = np.where(candidate, adjusted, others)
     label = evidence.label(umi, paralogs, adjusted)
     label[~tested] = "not_measurable"
     if ligand is not IFNA:
         return {"label": label}
-    groups = np.asarray(pd.factorize(names)[0], dtype=np.int64)
     alone = null.log_pmf(umi, cells.total)
-    found = producers.posterior(umi, expected, cells.total, alone, groups)
+    found = producers.posterior(
+        umi, expected, cells.total, alone, np.asarray(groups, dtype=np.int64)
+    )
     some = cells.total > 0
     return {
         "ifna_background": expected,

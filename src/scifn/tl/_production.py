@@ -103,7 +103,7 @@ def production(
         Expected ambient UMI.
     ``.obs["scifn_ifna_p_value"]``, ``.obs["scifn_ifna_p_adj"]`` : float32
         Upper tail of the null; Benjamini-Hochberg within the sample, over the types that can make
-        interferon and, apart, over the others.
+        interferon, each kind with the same share of the error, and, apart, over the others.
     ``.obs["scifn_ifna_posterior"]`` : float32
         Posterior of being a producer. The share of producers in each cell type and what they
         show are integrated out.
@@ -122,6 +122,7 @@ def production(
     ----------
     Young MD, Behjati S. GigaScience 2020, doi:10.1093/gigascience/giaa151 (soup).
     Wimmers F et al. Nat Commun 2018, doi:10.1038/s41467-018-05784-3 (few pDC produce).
+    Genovese CR et al. Biometrika 2006, doi:10.1093/biomet/93.3.509 (weighted adjustment).
     Costello M et al. BMC Genomics 2018, doi:10.1186/s12864-018-4703-0 (swapped indices).
 
     Examples

@@ -14,15 +14,19 @@ from scifn import _keys as k
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = tomllib.loads((ROOT / "docs" / "columns.toml").read_text(encoding="utf-8"))
 COVARIATES = ["age"]
+#: A measurement of the donors, and what the donor table makes of it.
+SERUM = ["ifna_serum", "ifna_serum_censored"]
 
 
 @pytest.fixture(scope="module")
 def done():
     adata = scifn.datasets.cohort(n_patients=3, n_controls=3, cells_per_donor=300, rng=1)
+    adata.obs[SERUM[0]] = [float(len(name)) for name in adata.obs["donor"].astype(str)]
     before = set(adata.obs)
     scifn.run(
-        adata, donor="donor", condition="condition", reference="control", covariates=COVARIATES
-    )
+        adata, donor="donor", condition="condition", reference="control", covariates=COVARIATES,
+        measurements={SERUM[0]: {"lod": 1.0}},
+    )  # fmt: skip
     scifn.tl.retroelements(adata)  # a run does so where there are elements among the features
     return adata, before
 
@@ -37,7 +41,7 @@ def test_every_column_of_a_cell_is_explained(done):
 
 @pytest.mark.parametrize("table", sorted(set(TEXTS["tables"]) & set(scifn.get.__all__)))
 def test_every_column_of_a_table_is_explained(done, table):
-    explained = set(TEXTS["tables"][table]) | set(COVARIATES)
+    explained = {*TEXTS["tables"][table], *COVARIATES, *SERUM}
     columns = [str(name) for name in getattr(scifn.get, table)(done[0]).columns]
     if table == "pseudobulk":
         columns = columns[: len(TEXTS["tables"][table]) - 1]  # behind them, a column a gene

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 from scifn import _donors, _stats
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError, MissingKeyError
+from scifn._stats._counts import PARTS, two_parts
+from scifn._stats.betabinomial import likelihood_ratio
+from scifn._stats.joint import hotelling, permute_joint
 from scifn._stats.ols import fit
 from scifn._stats.permutation import permute
+from scifn._stats.quasibinomial import f_test, fit_binomial
+from scifn._stats.shrinkage import BALANCES, RATIO, shrunken
 
 
 def cohort(arms, *, seed=0, fold=1.0, cells=5000):
@@ -39,17 +45,42 @@ def with_readouts(table):
     return table.assign(**values)
 
 
+def alone(found):
+    """The rows of one readout each."""
+    return found[found["readout"] != k.JOINT]
+
+
 def test_columns_and_types():
     found = _stats.imbalance(cohort({"SLE": 6, "control": 6}), reference="control")
     assert tuple(found.columns) == k.IMBALANCE_COLUMNS
-    assert list(found["readout"]) == list(k.READOUTS)
-    assert list(found["family"]) == ["primary"] * 4 + ["balance"] * 2
+    assert list(found["readout"]) == [*k.READOUTS, k.JOINT]
+    assert list(found["family"]) == ["primary"] * 4 + ["balance"] * 3
     assert (found["status"] == "ok").all()
     assert (found["design"] == "unpaired").all()
     for name, kind in found.dtypes.items():
         expected = {"n_group": "i", "n_reference": "i"}.get(name, "f")
         if kind.kind in "if":
             assert kind.kind == expected, name
+
+
+def held_to_others(coordinates, j, *columns):
+    return lambda table: shrunken(
+        np.column_stack([c(table) if callable(c) else table[c] for c in columns]).astype(float),
+        coordinates,
+        np.ones((len(table), 1)),
+    )[:, j]
+
+
+HELD = {
+    "logit_pdc": held_to_others(RATIO, 0, "n_pdc", lambda t: t["n_total"] - t["n_pdc"]),
+    "logit_breg_of_b": held_to_others(
+        RATIO, 0, "n_breg_like", lambda t: t["n_b"] - t["n_breg_like"]
+    ),
+    "lr_breg_effector": held_to_others(RATIO, 0, "n_breg_like", "n_b_effector"),
+    "lr_pdc_breg": held_to_others(RATIO, 0, "n_pdc", "n_breg_like"),
+    "ilr_1": held_to_others(BALANCES, 0, "n_pdc", "n_breg_like", "n_b_effector"),
+    "ilr_2": held_to_others(RATIO, 0, "n_breg_like", "n_b_effector"),
+}
 
 
 def test_numbers_equal_scipy():
@@ -61,8 +92,11 @@ def test_numbers_equal_scipy():
         one = found.loc[name]
         t = stats.ttest_ind(a, b)
         low, high = t.confidence_interval()
+        held = HELD[name](table)  # what is permuted: noisy log ratios count for less
         perm = stats.permutation_test(
-            (a, b), lambda x, y, axis: x.mean(axis) - y.mean(axis), n_resamples=np.inf
+            (held[group], held[~group]),
+            lambda x, y, axis: x.mean(axis) - y.mean(axis),
+            n_resamples=np.inf,
         )
         assert one["effect"] == pytest.approx(a.mean() - b.mean())
         assert (one["mean_group"], one["mean_reference"]) == (a.mean(), b.mean())
@@ -89,7 +123,7 @@ def test_planted_change_is_found():
     assert one["ci_low"] < np.log(0.3) < one["ci_high"] + 0.5
     assert one["hedges_g"] < -0.8
     assert one["cliffs_delta"] < -0.5
-    assert one["concordance"] == "p < 0.05: all 3 tests"
+    assert one["concordance"] == "p < 0.05: all 5 tests"
 
 
 def test_covariate_adjustment_equals_statsmodels():
@@ -125,6 +159,11 @@ def test_small_arms(n1, n0, status, least):
     table = cohort({"SLE": n1, "control": n0}, fold=0.05)
     found = _stats.imbalance(table, reference="control")
     assert (found["status"] == status).all()
+    together = found.set_index("readout").loc[k.JOINT]
+    if n1 != n0:
+        assert together["p_attainable"] == pytest.approx(least / 2)
+    assert np.isfinite(together["p_adj"]) == (status == "ok")
+    found = alone(found)
     assert found["effect"].notna().all()
     assert found["p_attainable"].to_numpy() == pytest.approx(least)
     p = found.loc[found["readout"] != "ilr_2", ["p_value", "p_permutation", "p_adj"]]
@@ -173,7 +212,7 @@ def test_donors_in_both_arms_are_paired():
 
 @pytest.mark.parametrize(("n", "status"), [(2, "too_few_donors"), (3, "no_significance")])
 def test_few_pairs_have_no_p_value(n, status):
-    found = _stats.imbalance(paired_cohort(n, extra=1), reference="ctrl")
+    found = alone(_stats.imbalance(paired_cohort(n, extra=1), reference="ctrl"))
     assert (found["status"] == status).all()
     assert found["p_value"].isna().all()
     assert found["effect"].notna().all()
@@ -362,7 +401,7 @@ def test_seed_decides_and_generators_are_taken():
     other = _stats.imbalance(table, rng=np.random.default_rng(5), **options)["p_permutation"]
     assert not np.array_equal(one, other)
     shuffled = _stats.imbalance(table[table.columns[::-1]], rng=1, **options)
-    both = shuffled.set_index("readout")["p_permutation"].reindex(list(k.READOUTS))
+    both = shuffled.set_index("readout")["p_permutation"].reindex([*k.READOUTS, k.JOINT])
     np.testing.assert_array_equal(one, both)
 
 
@@ -375,29 +414,131 @@ def test_ten_copies_of_every_cell_do_not_change_p():
     once = _stats.imbalance(table, reference="control")
     more = _stats.imbalance(with_readouts(ten), reference="control")
     # what is left is the half cell of the logarithms
-    np.testing.assert_allclose(once["p_permutation"], more["p_permutation"], atol=0.02)
     np.testing.assert_allclose(once["p_value"], more["p_value"], atol=0.02)
+    # permutation weighs donors by what their counts can tell, at most alike
+    np.testing.assert_allclose(once["p_permutation"], more["p_permutation"], atol=0.04)
 
 
-def null_readouts(n_donors, n_cohorts, seed):
-    """Readouts of cohorts that differ in nothing, (n_donors, n_cohorts, 6), and pDC counts."""
-    tables = cohort({"x": n_donors * n_cohorts}, seed=seed)
-    values = tables[list(k.READOUTS)].to_numpy().reshape(n_cohorts, n_donors, 6)
-    return values.transpose(1, 0, 2), tables["n_pdc"].to_numpy().reshape(n_cohorts, n_donors).T
+def test_joint_row():
+    """Hotelling's F of both balances, permuted together; no effect of its own."""
+    table = cohort({"SLE": 7, "control": 7}, seed=2)
+    found = _stats.imbalance(table, reference="control").set_index("readout")
+    one = found.loc[k.JOINT]
+    x, z = (table["condition"] == "SLE").to_numpy(dtype=float), np.ones((14, 1))
+    f = hotelling(table[["ilr_1", "ilr_2"]].to_numpy(), x, z)
+    assert (one["statistic"], one["df"], one["p_value"]) == pytest.approx(
+        (f.statistic, 11, f.p_value)
+    )
+    parts = table[["n_pdc", "n_breg_like", "n_b_effector"]].to_numpy(dtype=float)
+    block = np.zeros(14, dtype=np.int64)
+    p = permute_joint(
+        shrunken(parts, BALANCES, z),
+        x,
+        z,
+        block,
+        paired=False,
+        n_permutations=10,
+        rng=np.random.default_rng(0),
+    )
+    assert one["p_permutation"] == p
+    assert np.isnan(one["effect"])
+    assert one["p_attainable"] == 2 / 3432
+    pair = stats.false_discovery_control(found.loc[["ilr_1", k.JOINT], "p_permutation"])
+    np.testing.assert_allclose(found.loc[["ilr_1", k.JOINT], "p_adj"], pair)
+    assert "Hotelling's F with 2 and 11 degrees of freedom" in one["note"]
+
+
+def test_joint_row_of_pairs_is_of_their_differences():
+    table = paired_cohort(8)
+    one = _stats.imbalance(table, reference="ctrl").set_index("readout").loc[k.JOINT]
+    wide = table.pivot(index="donor", columns="condition", values=["ilr_1", "ilr_2"])
+    d = (wide.xs("stim", axis=1, level=1) - wide.xs("ctrl", axis=1, level=1)).to_numpy()
+    assert one["statistic"] == pytest.approx(hotelling(d, np.ones(8), np.zeros((8, 0))).statistic)
+    assert (one["df"], one["p_attainable"]) == (6, 2 / 256)
+
+
+def test_concordance_names_the_models_of_counts():
+    table = cohort({"SLE": 9, "control": 9}, seed=7, fold=0.5)
+    found = _stats.imbalance(table, reference="control").set_index("readout")
+    one = found.loc["logit_pdc"]
+    x, z = (table["condition"] == "SLE").to_numpy(dtype=float), np.ones((18, 1))
+    a, n = (table[c].to_numpy(dtype=float) for c in ("n_pdc", "n_total"))
+    p = {
+        "t": one["p_value"],
+        "permutation": one["p_permutation"],
+        "Wilcoxon": stats.mannwhitneyu(
+            table["logit_pdc"][x == 1], table["logit_pdc"][x == 0]
+        ).pvalue,
+        "quasi-binomial": f_test(a, n, x, z),
+        "beta-binomial": likelihood_ratio(a[None], n[None], x, z)[0],
+    }
+    yes = [name for name, value in p.items() if value < 0.05]
+    assert 0 < len(yes) < 5
+    no = [name for name in p if name not in yes]
+    assert one["concordance"] == f"p < 0.05: {', '.join(yes)}; not: {', '.join(no)}"
+    assert found.loc["ilr_1", "concordance"].endswith("of 3 tests")
+
+
+def test_concordance_of_pairs():
+    """The quasi-binomial model with a factor of donors; no beta-binomial."""
+    table = paired_cohort(8)
+    stim = table["condition"] == "stim"
+    table.loc[stim, "n_pdc"] = table.loc[~stim, "n_pdc"].to_numpy() * 3 + 5
+    one = _stats.imbalance(with_readouts(table), reference="ctrl").set_index("readout")
+    assert one.loc["logit_pdc", "concordance"] == "p < 0.05: all 4 tests"
+    theirs = sm.GLM(
+        table["n_pdc"] / table["n_total"],
+        np.column_stack([stim, pd.get_dummies(table["donor"])]).astype(float),
+        sm.families.Binomial(),
+        var_weights=table["n_total"],
+    ).fit(scale="X2")
+    ours = fit_binomial(
+        table["n_pdc"].to_numpy(dtype=float),
+        table["n_total"].to_numpy(dtype=float),
+        np.column_stack([stim, pd.get_dummies(table["donor"])]).astype(float),
+    )
+    np.testing.assert_allclose(ours.coefficients[0], theirs.params.iloc[0], rtol=1e-6)
+    assert ours.df == 7
+
+
+def test_arms_that_were_not_measured_alike():
+    table = cohort({"SLE": 5, "control": 5})
+    table.loc[table["condition"] == "SLE", "n_total"] = 1200
+    said = _stats.imbalance(table, reference="control", depth=np.r_[[900.0] * 5, [4000.0] * 5])
+    notes = said["note"]
+    assert notes.str.contains(r"cells a donor differ 4.2 times .*1,200 in SLE and 5,000 in").all()
+    assert notes.str.contains(r"UMI a cell differ 4.4 times").all()
+    same = _stats.imbalance(cohort({"SLE": 5, "control": 5}), reference="control")
+    assert not same["note"].str.contains("differ").any()
+
+
+def null_cohorts(n_donors, n_cohorts, seed):
+    """Cohorts that differ in nothing, as one table of donors, cohort by cohort."""
+    return cohort({"x": n_donors * n_cohorts}, seed=seed)
 
 
 @pytest.mark.parametrize(("n1", "n0"), [(8, 8), (5, 12)])
 def test_level_under_the_null(n1, n0):
-    """Rejections in 600 cohorts with no difference; a test on the same cohorts' cells beside it."""
-    n, n_cohorts = n1 + n0, 600
-    values, pdc = null_readouts(n, n_cohorts, seed=99)
+    """Rejections in 250 cohorts with no difference; a test on the same cohorts' cells beside it."""
+    n, n_cohorts = n1 + n0, 250
+    table = null_cohorts(n, n_cohorts, seed=99)
     x, z = np.repeat([1.0, 0.0], [n1, n0]), np.ones((n, 1))
     error = 3 * np.sqrt(0.05 * 0.95 / n_cohorts)
-    for j, name in enumerate(k.READOUTS):
-        y = values[:, :, j]
-        t = (fit(y, x, z).p_value < 0.05).mean()
+
+    def by_cohort(values):
+        return values.to_numpy(dtype=float).reshape(n_cohorts, n, -1)
+
+    held = {"ilr_1": shrunken(by_cohort(table[list(PARTS)]), BALANCES, z)[..., 0]}
+    held |= {
+        name: shrunken(by_cohort(pd.DataFrame(two_parts(table, name))), RATIO, z)[..., 0]
+        for name in ("logit_pdc",)
+    }
+    for name in k.READOUTS:
+        t = (fit(by_cohort(table[name])[..., 0].T, x, z).p_value < 0.05).mean()
+        assert abs(t - 0.05) < error, name
+    for name, values in held.items():
         exact = permute(
-            y,
+            values.T,
             x,
             z,
             np.zeros(n, dtype=np.int64),
@@ -405,9 +546,9 @@ def test_level_under_the_null(n1, n0):
             n_permutations=999,
             rng=np.random.default_rng(0),
         )
-        assert abs(t - 0.05) < error, name
         assert exact.exact
         assert (exact.p_value < 0.05).mean() < 0.05 + error, name
+    pdc = by_cohort(table["n_pdc"])[..., 0].T
     group, rest = pdc[:n1].sum(0), pdc[n1:].sum(0)
     cells = [
         stats.chi2_contingency([[a, b], [5000 * n1 - a, 5000 * n0 - b]]).pvalue

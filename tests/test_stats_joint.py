@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.multivariate.manova import MANOVA
 
-from scifn._stats.joint import hotelling, permute_joint
+from scifn._stats.joint import attainable_jointly, hotelling, permute_joint
 
 
 def by_group(n1, n0):
@@ -17,15 +17,11 @@ def by_group(n1, n0):
 
 
 def run(y, x, z, *, block=None, paired=False, n_permutations=999):
-    return permute_joint(
-        y,
-        x,
-        z,
-        np.zeros(len(x), dtype=np.int64) if block is None else block,
-        paired=paired,
-        n_permutations=n_permutations,
-        rng=np.random.default_rng(0),
-    )
+    """p and the smallest that the design could give."""
+    block = np.zeros(len(x), dtype=np.int64) if block is None else block
+    options = {"paired": paired, "n_permutations": n_permutations}
+    p = permute_joint(y, x, z, block, **options, rng=np.random.default_rng(0))
+    return p, attainable_jointly(x, z, block, **options)
 
 
 def t2(y, x, z):

@@ -153,6 +153,8 @@ STANDARDIZED: Final = "standardized"
 READOUTS: Final = (
     "logit_pdc", "logit_breg_of_b", "lr_breg_effector", "lr_pdc_breg", "ilr_1", "ilr_2",
 )  # fmt: skip
+#: Row of the imbalance table that tests ilr_1 and ilr_2 together.
+JOINT: Final = "ilr_joint"
 PRIMARY_FAMILY: Final = ("logit_pdc", "logit_breg_of_b", "lr_breg_effector", "lr_pdc_breg")
 DONOR_COUNTS: Final = (
     "n_cells", "n_total", "n_pdc", "n_asdc", "n_b", "n_breg_like",

@@ -20,7 +20,7 @@ def family_of(readout: str) -> str:
     """
     if readout in k.PRIMARY_FAMILY:
         return "primary"
-    if readout in k.READOUTS:
+    if readout in (*k.READOUTS, k.JOINT):
         return "balance"
     return "response" if readout.startswith("response_type1:") else "exploratory"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scifn._stats.ols import basis, leftover
-from scifn._stats.permutation import arrange
+from scifn._stats.permutation import MAX_EXACT, arrange, count_arrangements, is_mirrored
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -59,8 +59,8 @@ def permute_joint(
     paired: bool,
     n_permutations: int,
     rng: np.random.Generator,
-) -> tuple[float, float]:
-    """Permutation p of all columns of ``y`` together, and the smallest that the design can give.
+) -> float:
+    """Permutation p of all columns of ``y`` together; NaN where a direction is flat.
 
     Arguments as of :func:`scifn._stats.permutation.permute`. The test has one tail: whichever way
     the group differs, T2 grows.
@@ -75,10 +75,8 @@ def permute_joint(
         width=len(y) + 4 * y.shape[1] ** 2,
     )
     white = _whitened(y, all_.q)
-    # with the arms exchanged, T2 is the same: of a mirrored design two arrangements are as large
-    least = float(all_.p_value(np.array((1.0 + all_.mirrored) * all_.exact)))
     if white is None:
-        return float("nan"), least
+        return float("nan")
     observed = float(((all_.found @ white) ** 2).sum())
     as_large = 0.0
     for chunk in all_.chunks:
@@ -91,7 +89,25 @@ def permute_joint(
             )
             size = (found * np.linalg.solve(rest, found[..., None])[..., 0]).sum(axis=1)
         as_large += float((size >= observed - _TIE).sum())
-    return float(all_.p_value(np.array(as_large))), least
+    return float(all_.p_value(np.array(as_large)))
+
+
+def attainable_jointly(
+    regressor: FloatArray,
+    nuisance: FloatArray,
+    block: IntArray,
+    *,
+    paired: bool,
+    n_permutations: int,
+) -> float:
+    """Smallest p that a design can give.
+
+    With the arms exchanged, T2 is the same: where that is an arrangement too, two are as extreme.
+    """
+    n = count_arrangements(regressor, nuisance, block, paired=paired)
+    if n > MAX_EXACT:
+        return 1 / (n_permutations + 1)
+    return min(1.0, (1 + is_mirrored(regressor, nuisance, block, paired=paired)) / n)
 
 
 def _whitened(y: FloatArray, q: FloatArray) -> FloatArray | None:

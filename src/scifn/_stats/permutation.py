@@ -91,8 +91,6 @@ class Arrangements:
     n_all: int
     n_random: int
     exact: bool
-    #: Whether the arrangement with the group and the reference exchanged is one of them.
-    mirrored: bool
 
     def p_value(self, tail: FloatArray) -> FloatArray:
         """Share of arrangements, when so many were at least as extreme."""
@@ -121,7 +119,7 @@ def arrange(
     q = basis(nuisance)
     whole = leftover(regressor, q)
     unit = whole / np.sqrt(whole @ whole)
-    as_found, mirrored = unit, True
+    as_found = unit
     if paired:
         signs = all_signs(n, width) if exact else random_signs(n, n_permutations, rng, width)
         chunks = (Arranged(x * unit, partial(np.multiply, x)) for x in signs)
@@ -135,13 +133,10 @@ def arrange(
         else:
             labels = (regressor[o] for o in orders(block, n_permutations, rng, width))
         chunks = (Arranged(x / size, None) for x in labels)
-        sizes, hits = np.bincount(block), np.bincount(block, weights=regressor)
-        mirrored = bool((2 * hits == sizes).all())
     else:
         found = all_orders(block, width) if exact else orders(block, n_permutations, rng, width)
         chunks = (Arranged(unit[o], partial(_taken, o)) for o in found)
-        mirrored = False
-    return Arrangements(q, as_found, chunks, n_all, n_permutations, exact, mirrored)
+    return Arrangements(q, as_found, chunks, n_all, n_permutations, exact)
 
 
 def permute(
@@ -199,6 +194,15 @@ def permute(
         below += (found <= observed + _TIE).sum(axis=0)
     p = np.minimum(1.0, 2 * all_.p_value(np.minimum(above, below)))
     return Permuted(p, attainable(all_.n_all, n_permutations), all_.n_all, all_.exact)
+
+
+def is_mirrored(
+    regressor: FloatArray, nuisance: FloatArray, block: IntArray, *, paired: bool
+) -> bool:
+    """Whether the arrangement with the group and the reference exchanged is one of them."""
+    if paired or not _exchange_labels(nuisance, block):
+        return paired
+    return bool((2 * np.bincount(block, weights=regressor) == np.bincount(block)).all())
 
 
 def _taken(order: IntArray, column: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ LABELS: Final[dict[str, str]] = {
     "lr_pdc_breg": "pDC : Breg-like (log ratio)",
     "ilr_1": "ILR 1, pDC against both B parts",
     "ilr_2": "ILR 2, Breg-like against effector B",
+    "ilr_joint": "ILR 1 and 2 together",
     "response_type1": "Type I response (log2)",
 }
 

@@ -145,7 +145,7 @@ def imbalance(m: Material) -> Section:
     if m.imbalance is None:
         return Section("imbalance", title, [Absent(m.absent["imbalance"])])
     table = m.imbalance
-    ratio = table["readout"].isin(k.READOUTS)
+    ratio = table["readout"].isin([*k.READOUTS, k.JOINT])
     blocks: list[Block] = [
         Text(
             "The donor is the unit. p is that of the permutation test; adjusted, it is Benjamini "

@@ -35,8 +35,11 @@ def imbalance(
     are never tested. Each readout is regressed on the group beside the covariates (ordinary least
     squares, t, 95 % interval); the p-value to read is that of the permutation test, exact where
     there are at most 20,000 arrangements, by Freedman and Lane's residuals where there are
-    covariates, by sign flips where donors are paired. Benjamini and Hochberg's adjustment is taken
-    from it within each family: the four primary log ratios, the two balances, the responses.
+    covariates, by sign flips where donors are paired. What is permuted is each donor's log ratio
+    held to the other donors' as far as its counts are few, so that a donor with 3 pDC weighs less
+    than one with 30. Both balances are tested together, too (``ilr_joint``, Hotelling's T2).
+    Benjamini and Hochberg's adjustment is taken from the permutation within each family: the four
+    primary log ratios, the balances, the responses.
 
     Parameters
     ----------
@@ -76,13 +79,16 @@ def imbalance(
     -----
     Below three donors an arm (or three pairs) a row has its effect and interval with the status
     ``too_few_donors``, with three ``no_significance``; neither has a p-value. ``p_attainable`` is
-    the smallest two-sided p that the design could give. Hedges' g and Cliff's delta are of the raw
-    readouts, covariates play no part in them.
+    the smallest p that the design could give. Hedges' g and Cliff's delta are of the raw
+    readouts, covariates play no part in them. ``concordance`` says which of t, permutation, rank
+    test, quasi-binomial and beta-binomial regression of the counts have p < 0.05; none of them
+    stands in for the permutation. Arms whose median number of cells a donor, or of UMI a cell,
+    differ more than threefold get a note.
 
     Sets the following fields
     -------------------------
     ``.uns["scifn"]["imbalance"]`` : :class:`pandas.DataFrame`
-        A row a readout and contrast.
+        A row a readout and contrast, and one of both balances together.
     ``.uns["scifn"]["imbalance_parameters"]`` : :class:`dict`
         How it was made.
 
@@ -90,6 +96,7 @@ def imbalance(
     ----------
     Freedman D, Lane D. J Bus Econ Stat 1983, doi:10.1080/07350015.1983.10509354.
     Phipson B, Smyth GK. Stat Appl Genet Mol Biol 2010, doi:10.2202/1544-6115.1585.
+    Hotelling H. Ann Math Stat 1931, doi:10.1214/aoms/1177732979.
     Squair JW et al. Nat Commun 2021, doi:10.1038/s41467-021-25960-2.
 
     Examples
@@ -135,10 +142,13 @@ def _apply(
     rng: int | np.random.Generator,
 ) -> None:
     from scifn import _donors, _stats
+    from scifn._stats.uneven import depth_of
 
     donors = _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=..., condition=...)")
+    donors = _donors.collapse_visits(donors)
+    sums = _slots.store(adata).get(k.PSEUDOBULK)
     found = _stats.imbalance(
-        _donors.collapse_visits(donors),
+        donors,
         reference=reference,
         contrasts=contrasts,
         covariates=covariates,
@@ -146,6 +156,7 @@ def _apply(
         paired=paired,
         n_permutations=n_permutations,
         rng=rng,
+        depth=None if sums is None else depth_of(donors, sums),
     )
     slot = _slots.store(adata)
     slot[k.IMBALANCE] = found

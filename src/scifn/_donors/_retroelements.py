@@ -87,7 +87,7 @@ def l1_table(
 
     def added(values: FloatArray) -> FloatArray:
         cells = np.where(known, values[use], 0.0)
-        return np.bincount(member, weights=cells, minlength=len(groups))
+        return np.asarray(np.bincount(member, weights=cells, minlength=len(groups)), np.float64)
 
     nothing = np.zeros(len(rows))
     out = pd.DataFrame(
@@ -112,7 +112,9 @@ def _mean(values: FloatArray | None, use: Any, member: IntArray, n: int) -> Floa
     there = np.isfinite(values[use])
     count = np.bincount(member[there], minlength=n)
     total = np.bincount(member[there], weights=values[use][there], minlength=n)
-    return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    out = np.full(n, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
 
 
 def _scored(sums: pd.DataFrame, reason: str) -> pd.DataFrame:

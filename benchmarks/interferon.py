@@ -18,17 +18,18 @@ from functools import cache
 from pathlib import Path
 
 import anndata as ad
+import interferon_capacity as machinery
+import interferon_donors as donors
 import interferon_lanes as lanes
 import numpy as np
 import pandas as pd
+from _kang import ISG, MIN_CELLS, kang
 from _shared import Sheet, load, log_cp10k, peers
 from scipy import sparse, stats
 from sklearn.metrics import roc_auc_score
 
 from scifn import _keys as k
-from scifn import datasets, genesets, get, tl
-from scifn._cells import capacity as machinery
-from scifn._cells.response import SETS
+from scifn import genesets, get, tl
 
 FITTED = """\
 What fitted a parameter
@@ -43,10 +44,6 @@ What tested it
   response                            kang_ifnb_fullgenes_annot, kang_muscat_example
   evidence                            P259 (ranks), celltypist_sample, simulated lanes
   capacity                            simulated cohort (its program is planted), kang for a look"""
-
-#: Cells that a type needs for an AUC of its own.
-MIN_CELLS = 15
-ISG = genesets.load(SETS["type1"])
 
 
 # --- peers ------------------------------------------------------------------------------
@@ -84,15 +81,6 @@ def note_peers(sheet: Sheet) -> None:
 
 
 # --- response -----------------------------------------------------------------------------
-@cache
-def kang() -> ad.AnnData:
-    """Kang, typed and scored against its control cells."""
-    adata = load("kang_ifnb_fullgenes_annot")
-    tl.annotate(adata)
-    tl.response(adata, condition="condition", reference="ctrl")
-    return adata
-
-
 @cache
 def kang_peers() -> dict[str, np.ndarray]:
     return all_peers(kang(), ISG)
@@ -192,114 +180,6 @@ def _shift(full: np.ndarray, less: np.ndarray, mine: np.ndarray) -> float:
     return float((less[both].mean() - full[both].mean()) / full[both].std())
 
 
-# --- pairs ------------------------------------------------------------------------------------
-def pairs(sheet: Sheet) -> None:
-    sheet.start("pairs: kang_muscat, two donors, stimulated against control, by type")
-    adata = load("kang_muscat_example")
-    columns = _columns(adata)
-    tl.annotate(adata)
-    tl.response(adata, condition=columns["condition"], reference="ctrl")
-    by = [columns[name] for name in ("donor", "cell_type", "condition")]
-    cells = adata.obs.groupby(by, observed=True)[k.RESPONSE_TYPE1].mean().unstack()
-    groups = adata.obs[by].astype(str).agg("|".join, axis=1)
-    sums = _sums(adata, groups.to_numpy())
-    sums.obs[k.CELL_TYPE] = pd.Categorical([k.T_NK] * sums.n_obs)  # not used without controls
-    tl.response(sums)
-    parts = pd.MultiIndex.from_tuples([tuple(name.split("|")) for name in sums.obs_names])
-    bulk = pd.Series(sums.obs[k.RESPONSE_TYPE1].to_numpy(), parts).unstack()
-    for name, table in {"mean of cells": cells, "pseudobulk, absolute": bulk}.items():
-        both = table.dropna()
-        up = int((both["stim"] > both["ctrl"]).sum())
-        sheet.row(f"{name}: pairs of donor and type that rise", f"{up} of {len(both)}", "all",
-                  up == len(both))  # fmt: skip
-        least = (both["stim"] / both["ctrl"]) if "pseudobulk" in name else both["stim"]
-        what = "least fold" if "pseudobulk" in name else "least excess when stimulated"
-        sheet.row(f"{name}: {what} ({' '.join(map(str, least.idxmin()))})", float(least.min()))
-    _donor_pairs(sheet, adata, columns)
-
-
-def _donor_pairs(sheet: Sheet, adata: ad.AnnData, columns: dict[str, str]) -> None:
-    """The tool's own tables, by the types that it called."""
-    tl.donors(adata, donor=columns["donor"], condition=columns["condition"])
-    sums = get.pseudobulk(adata).set_index(["donor", "cell_type", "condition"])["response_type1"]
-    sums = sums.unstack().dropna()
-    up = int((sums["stim"] > sums["ctrl"]).sum())
-    sheet.row("get.pseudobulk: pairs of donor and called type that rise", f"{up} of {len(sums)}",
-              "all", up == len(sums))  # fmt: skip
-    least = sums["stim"] - sums["ctrl"]
-    sheet.row(f"get.pseudobulk: least rise ({' '.join(least.idxmin())})", float(least.min()))
-    donors = get.donors(adata)
-    for name in [c for c in donors if c.startswith(k.RESPONSE_OF) and not c.endswith("_se")]:
-        both = donors.pivot(index="donor", columns="condition", values=name).dropna()
-        if len(both):
-            rise = both["stim"] - both["ctrl"]
-            up = int((rise > 0).sum())
-            sheet.row(f"get.donors, {name}: donors that rise (least {rise.min():.2f} log2)",
-                      f"{up} of {len(rise)}", "all", up == len(rise))  # fmt: skip
-
-
-def composition(sheet: Sheet) -> None:
-    sheet.start(
-        "composition: stimulated cells of kang mixed into donors, as log2 of one plus the response",
-        "16 donors of 400 cells of alike response, half with 10 % and half with 60 % of monocytes.",
-    )
-    adata = kang()
-    names = _mixed(adata)
-    mixed = adata[names["cell"]].copy()
-    mixed.obs_names_make_unique()
-    mixed.obs["donor"], mixed.obs["group"] = names["donor"].to_numpy(), names["group"].to_numpy()
-    tl.donors(mixed, donor="donor", condition="group")
-    table = get.donors(mixed).set_index("condition")
-    score = mixed.obs.groupby(["group", "donor"], observed=True)[k.RESPONSE_TYPE1].mean()
-    plain = np.log2(1 + score).groupby("group").mean()
-    sheet.row("mean over all cells: 60 % less 10 % of monocytes",
-              f"{plain['many'] - plain['few']:+.3f}")  # fmt: skip
-    value = table[f"{k.RESPONSE_OF}{k.STANDARDIZED}"]
-    shift = float(value["many"].mean() - value["few"].mean())
-    noise = float(np.hypot(*(value[name].std() / np.sqrt(8) for name in ("few", "many"))))
-    sheet.row(f"standardized: 60 % less 10 % of monocytes (its error {noise:.3f})",
-              f"{shift:+.3f}", "< 0.1", abs(shift) < 0.1)  # fmt: skip
-
-
-def _mixed(adata: ad.AnnData) -> pd.DataFrame:
-    """Stimulated cells drawn into donors of two compositions."""
-    rng = np.random.default_rng(8)
-    stim = (adata.obs["condition"] == "stim").to_numpy()
-    types = adata.obs[k.CELL_TYPE].astype(str).to_numpy()
-    lineage = adata.obs[k.LINEAGE].astype(str).to_numpy()
-    pools = {
-        k.MONOCYTE: np.flatnonzero(stim & (types == k.MONOCYTE)),
-        k.T_NK: np.flatnonzero(stim & (types == k.T_NK)),
-        "B": np.flatnonzero(stim & (lineage == "B") & (types != k.PLASMA)),
-    }
-    parts = []
-    for i in range(16):
-        group, share = ("few", 0.1) if i < 8 else ("many", 0.6)
-        counts = {k.MONOCYTE: int(400 * share), "B": 40}
-        counts[k.T_NK] = 400 - sum(counts.values())
-        cells = np.concatenate([rng.choice(pools[name], n) for name, n in counts.items()])
-        parts.append(pd.DataFrame({"cell": cells, "donor": f"d{i}", "group": group}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _columns(adata: ad.AnnData) -> dict[str, str]:
-    """Columns of obs that hold donor, condition and type."""
-    wanted = {
-        "donor": ("donor", "ind", "sample_id", "patient"),
-        "condition": ("condition", "stim", "group_id"),
-        "cell_type": ("cell_type", "cluster_id", "cell"),
-    }
-    return {key: next(n for n in names if n in adata.obs) for key, names in wanted.items()}
-
-
-def _sums(adata: ad.AnnData, groups: np.ndarray) -> ad.AnnData:
-    codes, names = pd.factorize(groups, sort=True)
-    to = sparse.csr_matrix((np.ones(codes.size), (codes, np.arange(codes.size))))
-    out = ad.AnnData(sparse.csr_matrix(to @ adata.X, dtype=np.float32), var=adata.var[[]].copy())
-    out.obs_names = names
-    return out
-
-
 # --- purified libraries -------------------------------------------------------------------------
 def libraries(sheet: Sheet) -> None:
     sheet.start(
@@ -374,106 +254,6 @@ def none_found(sheet: Sheet) -> None:
     sheet.listing("bounds", mine[["cell_type", "n_cells", "upper95", "statement"]])
 
 
-# --- capacity ------------------------------------------------------------------------------
-#: How many times as many UMI of the program a shifted cell holds.
-TIMES = (2, 10)
-
-
-def capacity(sheet: Sheet) -> None:
-    sheet.start(
-        "capacity: a shift of interferon-stimulated genes alone; mean residual, in SD",
-        "Simulated cohort, every type: each UMI of the program (isg_sc_pan, Hallmark interferon",
-        "alpha) is drawn again (Poisson) in half of the cells; the others are controls.",
-    )
-    adata = datasets.cohort(n_patients=6, n_controls=6, cells_per_donor=1500, rng=5)
-    adata.obs[k.CELL_TYPE] = pd.Categorical(adata.obs["truth_cell_type"].astype(str))
-    rng = np.random.default_rng(6)
-    shifted = rng.uniform(size=adata.n_obs) < 0.5
-    adata.obs["arm"] = pd.Categorical(np.where(shifted, "shifted", "resting"))
-    resting = sparse.csr_matrix(adata.X).astype(np.float32)
-    for times in TIMES:
-        adata.X = _shift_program(resting, adata.var_names, shifted, times, rng)
-        tl.capacity(adata, condition="arm", reference="resting", overwrite=True)
-        table = adata.obsm[k.CAPACITY]
-        for module in k.CAPACITY_MODULES:
-            plain = float(table.loc[shifted, module].mean())
-            residual = float(table.loc[shifted, f"{module}_resid"].mean())
-            sheet.row(f"{times} times, {module}: residual (plain {plain:+.3f})", f"{residual:+.3f}",
-                      "< 0.1", abs(residual) < 0.1)  # fmt: skip
-    _capacity_of_kang(sheet)
-
-
-def _shift_program(
-    resting: sparse.csr_matrix, genes: pd.Index, shifted: np.ndarray, times: int,
-    rng: np.random.Generator,
-) -> sparse.csr_matrix:  # fmt: skip
-    """Counts in which each UMI of the program is drawn again in the shifted cells."""
-    counts = resting.copy()
-    program = genes.isin({*ISG, *genesets.load("hallmark_ifna")})
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    moved = program[counts.indices] & shifted[rows]
-    counts.data[moved] += rng.poisson((times - 1) * counts.data[moved])
-    return counts
-
-
-def _capacity_of_kang(sheet: Sheet) -> None:
-    """Six hours of interferon-beta move more than the lists know: a look, no target.
-
-    Beside it the peer that "response-adjusted" may suggest: the module regressed on the response
-    among control cells of the type. Their response is mostly noise, and stimulated cells lie far
-    outside of it.
-    """
-    adata = kang().copy()
-    tl.capacity(adata, condition="condition", reference="ctrl")
-    table = adata.obsm[k.CAPACITY]
-    stim = (adata.obs["condition"] == "stim").to_numpy()
-    for module in k.CAPACITY_MODULES:
-        plain, residual = (
-            float(table.loc[stim, name].mean()) for name in (module, f"{module}_resid")
-        )
-        genes = genesets.load(machinery.SETS[module])
-        steady = [g for g in genes if g not in machinery.moving("human") and g in adata.var_names]
-        most, fold = _moves_most(adata, steady, stim)
-        sheet.row(f"kang stim, {module}: residual of {len(steady)} genes (plain {plain:+.3f}; most "
-                  f"{most}, {fold:.1f} times)", f"{residual:+.3f}")  # fmt: skip
-        sheet.row(f"kang stim, {module}: plain, regressed on the response of controls",
-                  f"{_regressed(adata, table[module].to_numpy(), stim):+.3f}")  # fmt: skip
-
-
-def _moves_most(adata: ad.AnnData, genes: Sequence[str], stim: np.ndarray) -> tuple[str, float]:
-    """Gene that stimulated cells hold most more or less of than controls of their type, and fold.
-
-    Rates are over the UMI of genes that interferon is not known to move.
-    """
-    moving = adata.var_names.isin(machinery.moving("human"))
-    depth = np.asarray(adata[:, ~moving].X.sum(axis=1)).ravel()
-    counts = np.asarray(adata[:, list(genes)].X.todense())
-    types = adata.obs[k.CELL_TYPE].astype(str).to_numpy()
-    seen, expected = np.zeros(len(genes)), np.zeros(len(genes))
-    for name in np.unique(types[stim]):
-        mine, controls = stim & (types == name), ~stim & (types == name)
-        if controls.sum() >= MIN_CELLS:
-            seen += counts[mine].sum(axis=0)
-            rate = counts[controls].sum(axis=0) / depth[controls].sum()
-            expected += rate * depth[mine].sum()
-    at = int(np.argmax(np.abs(seen - expected) / np.sqrt(expected + 1)))
-    return genes[at], float(seen[at] / expected[at])
-
-
-def _regressed(adata: ad.AnnData, scores: np.ndarray, stim: np.ndarray) -> float:
-    """Mean of stimulated cells after a regression on the response of control cells of the type."""
-    response = adata.obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64)
-    types = adata.obs[k.CELL_TYPE].astype(str).to_numpy()
-    left = np.full(scores.size, np.nan)
-    for name in np.unique(types):
-        mine = (types == name) & np.isfinite(scores) & np.isfinite(response)
-        fitted = mine & ~stim
-        if fitted.sum() >= MIN_CELLS:
-            line = np.polyfit(response[fitted], scores[fitted], 1)
-            left[mine] = scores[mine] - np.polyval(line, response[mine])
-    return float(np.nanmean(left[stim]))
-
-
 def write(path: Path, sheet: Sheet) -> None:
     """Write the figures, with the versions of the peers."""
     names = [] if ulm_reason() else ["decoupler"]
@@ -483,13 +263,13 @@ def write(path: Path, sheet: Sheet) -> None:
 PARTS: dict[str, Callable[[Sheet], None]] = {
     "response": response,
     "depth": depth,
-    "pairs": pairs,
-    "composition": composition,
+    "pairs": donors.pairs,
+    "composition": donors.composition,
     "libraries": libraries,
     "none_found": none_found,
     "lanes": lanes.lanes,
     "reliability": lanes.reliability,
-    "capacity": capacity,
+    "capacity": machinery.capacity,
 }
 
 

@@ -23,7 +23,7 @@ pytest.importorskip("pyucell")
 def scripts(monkeypatch):
     """The modules of the script, which stand beside it."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("interferon", "interferon_lanes", "_lanes", "_shared")
+    names = ("interferon", "interferon_capacity", "interferon_lanes", "_lanes", "_shared")
     return SimpleNamespace(**{name.strip("_"): importlib.import_module(name) for name in names})
 
 
@@ -92,7 +92,7 @@ def test_a_shift_draws_the_program_again_in_shifted_cells_alone(scripts):
     resting = sparse.csr_matrix(np.full((4000, 3), 2.0, dtype=np.float32))
     shifted = np.arange(4000) < 2000
     rng = np.random.default_rng(0)
-    found = scripts.interferon._shift_program(resting, genes, shifted, 10, rng).toarray()
+    found = scripts.interferon_capacity._shift_program(resting, genes, shifted, 10, rng).toarray()
     assert (found[~shifted] == 2).all()
     assert (found[:, 2] == 2).all()
     np.testing.assert_allclose(found[shifted][:, :2].mean(axis=0), 20, rtol=0.02)
@@ -105,7 +105,7 @@ def test_a_regression_among_controls_carries_their_slope_far_outside(scripts):
     adata = ad.AnnData(obs=obs.set_axis([f"c{i}" for i in range(42)]))
     stim = np.arange(42) >= 40
     scores = np.where(stim, 0.5, 0.1 * obs[k.RESPONSE_TYPE1].to_numpy())
-    assert scripts.interferon._regressed(adata, scores, stim) == pytest.approx(0.5 - 3.0)
+    assert scripts.interferon_capacity._regressed(adata, scores, stim) == pytest.approx(0.5 - 3.0)
 
 
 def test_the_gene_that_moves_most_is_told_by_its_fold(scripts):
@@ -116,6 +116,6 @@ def test_the_gene_that_moves_most_is_told_by_its_fold(scripts):
     counts[stim, 0], counts[stim, 3] = 5, 500  # the program itself is no part of the depth
     obs = pd.DataFrame({k.CELL_TYPE: [k.MONOCYTE] * 60}, index=[f"c{i}" for i in range(60)])
     adata = ad.AnnData(sparse.csr_matrix(counts), obs, pd.DataFrame(index=genes))
-    gene, fold = scripts.interferon._moves_most(adata, ["PLD4", "RNASET2"], stim)
+    gene, fold = scripts.interferon_capacity._moves_most(adata, ["PLD4", "RNASET2"], stim)
     assert gene == "PLD4"
     assert fold == pytest.approx(5 * 1005 / 1009)

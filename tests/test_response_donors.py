@@ -197,6 +197,18 @@ def test_without_controls_there_is_an_absolute_rate_and_it_is_said(scored):
     assert mono["case"].min() > 1.5 * mono["control"].max()
 
 
+def test_a_handful_of_controls_has_no_composition(scored):
+    few = scored[np.r_[0:60]].copy()
+    few.obs[k.CELL_TYPE] = pd.Categorical([k.MONOCYTE, k.T_NK, k.PDC] * 20)
+    few.obs["condition"] = ["control"] * 40 + ["case"] * 20
+    del few.uns["scifn"]
+    tl.response(few, condition="condition", reference="control", overwrite=True)
+    few.obs["donor"] = [f"d-{c}" for c in few.obs["condition"]]
+    tl.donors(few, donor="donor", condition="condition")
+    assert "response_type1:standardized" not in get.donors(few)
+    assert "too few control cells a lineage" in few.uns["scifn"]["donors_parameters"]["notes"]
+
+
 def test_a_model_brings_its_own_composition(scored):
     one = scored[scored.obs["donor"] == "d0"].copy()
     model = one.uns.pop("scifn")

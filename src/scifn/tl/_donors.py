@@ -24,6 +24,7 @@ NO_CONTROLS = (
     "the response is an absolute rate (tl.response without condition= and reference=): donors of "
     "one study only, and no standardized response, for there is no composition of controls"
 )
+TOO_FEW_CONTROLS = "no standardized response: the response rests on too few control cells a lineage"
 _FIRST = "scifn.tl.annotate(adata), or give cell_type= (and mapping=) for labels of your own"
 
 
@@ -204,7 +205,8 @@ def _apply(
     )
     notes = [*found.notes]
     if k.RESPONSE_TYPE1 in adata.obs and not weights:
-        notes.append(NO_CONTROLS)
+        held = adata.uns.get(k.UNS, {}).get("response", {}).get("reference", ())
+        notes.append(TOO_FEW_CONTROLS if len(held) else NO_CONTROLS)
     sums = None
     if view is None:
         notes.append("no matrix: no pseudobulk")

@@ -238,7 +238,7 @@ def two_groups(sheet: Sheet) -> None:
 def serum(sheet: Sheet) -> None:
     sheet.start(
         "Serum beside response: p and interval with values below a detection limit",
-        "1,000 cohorts a row (500 for p); the true rho is that of the tied values of 200,000 donors",
+        "1,000 cohorts a row (500 for p); the true rho is that of 200,000 donors, tied alike",
     )
     rejected = []
     for n in (12, 30):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import sparse, stats
 
+import scifn
 from scifn import _keys as k
+from scifn._errors import MissingKeyError, OverwriteError
 from scifn._stats import serum as model
 from scifn._stats.censored import floored, normal_fit, upper_limit
 from scifn._stats.cutoff import factor
@@ -108,10 +111,10 @@ def test_p_value_is_that_of_permuted_ranks():
     x, y = np.maximum(rng.normal(size=14), 0.2), rng.normal(size=14)
     expected = stats.permutation_test(
         (x,), lambda a: stats.spearmanr(a, y).statistic, permutation_type="pairings",
-        n_resamples=1500, rng=np.random.default_rng(0), vectorized=False,
+        n_resamples=600, rng=np.random.default_rng(0), vectorized=False,
     ).pvalue  # fmt: skip
     found = model.permuted(x, y, np.full(14, "sle"), 0)
-    assert found == pytest.approx(expected, abs=0.03)
+    assert found == pytest.approx(expected, abs=0.05)
     assert model.permuted(y, y, np.full(14, "sle"), 0) == pytest.approx(1 / 10_001)
 
 
@@ -183,3 +186,91 @@ def test_without_a_detection_limit_there_are_no_classes():
     found = run(donors, strata)
     assert set(found.classes) == {"not_computable"}
     assert found.record == {"serum": ""}
+
+
+# --- the step ---------------------------------------------------------------------------
+GENES = ["IFI27", "IFI44", "IFI44L", "RSAD2", "ACTB", "GAPDH", "B2M", "PTPRC", "CD3E", "LYZ"]
+
+
+@pytest.fixture(scope="module")
+def cells():
+    """22 donors of 500 cells, 11 of them healthy; six patients respond, and have the protein."""
+    rng = np.random.default_rng(5)
+    n, each = 22, 500
+    responds = np.r_[np.zeros(11), np.ones(6), np.zeros(5)].astype(bool)
+    rate = np.full((n, len(GENES)), 30.0)
+    rate[:, :4] = 0.02 * 2 ** (rng.normal(0, 0.4, (n, 1)) + 4.0 * responds[:, None])
+    x = rng.poisson(np.repeat(rate, each, axis=0)).astype(np.float32)
+    serum = np.where(responds, 10 ** rng.normal(2, 0.3, n), 3.0)
+    serum[16], serum[21] = 3.0, 80.0  # one responds without the protein, one has it and does not
+    donor = np.repeat([f"D{i}" for i in range(n)], each)
+    obs = pd.DataFrame(
+        {
+            "donor": donor,
+            "group": np.repeat(["hc"] * 11 + ["sle"] * 11, each),
+            "label": np.tile(["Monocyte", "T/NK"], n * each // 2),
+            "ifna": np.repeat(serum, each),
+            "age": np.repeat(rng.integers(20, 60, n), each).astype(float),
+        },
+        index=[f"c{i}" for i in range(n * each)],
+    )
+    return ad.AnnData(sparse.csr_matrix(x), obs, pd.DataFrame(index=GENES))
+
+
+def counted(cells, **options):
+    adata = cells.copy()
+    scifn.tl.donors(adata, donor="donor", condition="group", cell_type="label", **options)
+    return adata
+
+
+def test_stratify_writes_serum_and_class(cells, tmp_path):
+    limits = {"age": None, "ifna": {"lod": 5.0}}
+    adata = counted(cells, measurements=limits)
+    scifn.tl.stratify(adata, reference="hc")
+    table = scifn.get.serum(adata)
+    assert table["measurement"].unique().tolist() == ["age", "ifna"]
+    assert table["readout"].unique().tolist() == ["ifngs4_like", "stratum"]
+    classes = scifn.get.donors(adata).set_index("donor")["serum_class"]
+    assert classes["D16"] == "serum_low_response_high"
+    assert classes["D21"] == "serum_high_response_low"
+    assert (classes[["D11", "D12", "D13", "D14", "D15"]] == "both_high").all()
+    assert adata.uns["scifn"]["strata_parameters"]["serum"] == "ifna"
+    adata.X = None
+    for path, write, read in (
+        (tmp_path / "x.h5ad", adata.write_h5ad, ad.read_h5ad),
+        (tmp_path / "x.zarr", adata.write_zarr, ad.read_zarr),
+    ):
+        write(path)
+        back = read(path)
+        pd.testing.assert_frame_equal(scifn.get.serum(back), table, check_dtype=False)
+        # the stored tables are enough to do it again
+        scifn.tl.stratify(back, reference="hc", overwrite=True)
+        pd.testing.assert_frame_equal(scifn.get.serum(back), table, check_dtype=False)
+    with pytest.raises(OverwriteError, match=r"'strata'.*'serum'"):
+        scifn.tl.stratify(adata, reference="hc")
+
+
+def test_without_measurements_there_is_no_serum(cells):
+    adata = counted(cells)
+    scifn.tl.stratify(adata, reference="hc")
+    with pytest.raises(MissingKeyError, match="measurements="):
+        scifn.get.serum(adata)
+    assert "serum_class" not in scifn.get.donors(adata)
+
+
+def test_a_score_of_monocytes(cells):
+    """T cells that respond do not move a score of monocytes."""
+    adata = cells.copy()
+    adata.var_names = ["IFI44L", "IFI44", "IFIT3", "LY6E", *GENES[4:]]
+    quiet = adata[((adata.obs["label"] == "Monocyte") & (adata.obs["donor"] == "D11")).to_numpy()]
+    rows = adata.obs_names.get_indexer(quiet.obs_names)
+    x = adata.X.toarray()
+    x[rows, :4] = x[:250, :4]
+    adata.X = sparse.csr_matrix(x)
+    scifn.tl.donors(adata, donor="donor", condition="group", cell_type="label")
+    scifn.tl.stratify(adata, reference="hc", signature="brkic5_pss_like")
+    found = scifn.get.strata(adata).set_index("donor")["stratum"]
+    assert found[["D11", "D12"]].tolist() == ["low", "high"]
+    record = adata.uns["scifn"]["strata_parameters"]
+    assert record["weights"] == "Mono 1.0000"
+    assert "purified CD14+ monocytes" in record["note"]

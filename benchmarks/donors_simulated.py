@@ -1,0 +1,234 @@
+"""Level and power of the tests of donors on simulated cohorts, beside the tests that others use.
+
+Seven cell types with a lognormal share a donor, 5,000 cells counted: pDC, Breg-like, naive and
+memory B cells, effector B cells, T/NK cells, monocytes. Every test sees the same cohorts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from _shared import Sheet
+from scipy import stats
+
+from scifn import _donors
+from scifn import _keys as k
+from scifn._stats._counts import PARTS, two_parts
+from scifn._stats.betabinomial import likelihood_ratio
+from scifn._stats.joint import permute_joint
+from scifn._stats.moderation import moderated, squeeze_variances
+from scifn._stats.ols import fit
+from scifn._stats.permutation import permute
+from scifn._stats.quasibinomial import f_test
+from scifn._stats.shrinkage import BALANCES, RATIO, shrunken
+
+SHARE = np.array([0.003, 0.006, 0.05, 0.03, 0.002, 0.7, 0.2])
+LOG_SD = np.array([0.6, 0.6, 0.3, 0.3, 1.0, 0.1, 0.2])
+CELLS, COHORTS = 5000, 1000
+#: Two standard errors of a rate of 0.05 in as many cohorts.
+ERROR = 2 * np.sqrt(0.05 * 0.95 / COHORTS)
+#: Power of the logit t-test and of propeller in R on the task's own 1,000 draws; propeller's level.
+TOLD = {6: (0.354, 0.413, 0.058), 10: (0.552, 0.585, 0.079), 20: (0.883, 0.887, 0.059)}
+
+Rates = dict[str, np.ndarray]
+
+
+# --- cohorts --------------------------------------------------------------------
+def draw(arms: tuple[int, int], *, fold: float = 1.0, seed: int, spread: float = 0.0) -> np.ndarray:
+    """Counts, (cohorts, donors, 7); the group stands first. ``spread``: log SD of cells a donor."""
+    rng = np.random.default_rng(seed)
+    n = sum(arms)
+    share = np.tile(SHARE, (COHORTS, n, 1))
+    share[:, : arms[0], 0] *= fold
+    share *= np.exp(LOG_SD * rng.normal(size=share.shape))
+    cells = CELLS * np.exp(spread * rng.normal(size=(COHORTS, n)) - spread**2 / 2)
+    cells = np.maximum(np.round(cells), 600).astype(np.int64)
+    return rng.multinomial(cells, share / share.sum(axis=-1, keepdims=True)).astype(float)
+
+
+def tables(counts: np.ndarray) -> pd.DataFrame:
+    """The donor table of all cohorts, one after another, with its readouts."""
+    flat = counts.reshape(-1, 7)
+    table = pd.DataFrame({
+        "n_cells": flat.sum(axis=1), "n_total": flat.sum(axis=1), "n_pdc": flat[:, 0],
+        "n_asdc": 0.0, "n_b": flat[:, 1:4].sum(axis=1), "n_breg_like": flat[:, 1],
+        "n_plasmablast": flat[:, 4], "n_plasma": 0.0, "n_b_atypical": 0.0,
+        "n_b_effector": flat[:, 4],
+    })  # fmt: skip
+    return table.assign(**_donors.readouts(table)[0])
+
+
+def design(arms: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat([1.0, 0.0], arms), np.ones((sum(arms), 1))
+
+
+def by_cohort(values: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
+    return np.asarray(values, dtype=float).reshape(COHORTS, sum(arms), -1)
+
+
+# --- tests: p of every cohort -----------------------------------------------------
+def t_test(y: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
+    """``p_value``: the ordinary t of (cohorts, donors)."""
+    return fit(y.T, *design(arms)).p_value
+
+
+def permutation(values: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
+    """``p_permutation``, all cohorts under the same arrangements."""
+    x, z = design(arms)
+    block = np.zeros(len(x), dtype=np.int64)
+    rng = np.random.default_rng(0)
+    found = permute(values.T, x, z, block, paired=False, n_permutations=10_000, rng=rng)
+    return found.p_value
+
+
+def held(table: pd.DataFrame, readout: str, arms: tuple[int, int]) -> np.ndarray:
+    """What is permuted, (cohorts, donors)."""
+    z = np.ones((sum(arms), 1))
+    if readout == "ilr_1":
+        return shrunken(by_cohort(table[list(PARTS)].to_numpy(), arms), BALANCES, z)[..., 0]
+    return shrunken(by_cohort(two_parts(table, readout), arms), RATIO, z)[..., 0]
+
+
+def jointly(table: pd.DataFrame, arms: tuple[int, int]) -> np.ndarray:
+    """Permutation p of both balances together."""
+    x, z = design(arms)
+    block = np.zeros(len(x), dtype=np.int64)
+    values = shrunken(by_cohort(table[list(PARTS)].to_numpy(), arms), BALANCES, z)
+    return np.array([
+        permute_joint(one, x, z, block, paired=False, n_permutations=2000,
+                      rng=np.random.default_rng(0))
+        for one in values
+    ])  # fmt: skip
+
+
+def of_cells(counts: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
+    """Chi-square of pDC against the rest over cells: what must not be done."""
+    pdc, total = counts[..., 0], counts.sum(axis=-1)
+    a, b = pdc[:, : arms[0]].sum(axis=1), pdc[:, arms[0] :].sum(axis=1)
+    m, n = total[:, : arms[0]].sum(axis=1), total[:, arms[0] :].sum(axis=1)
+    return np.array([
+        stats.chi2_contingency([[p, q], [r - p, s - q]], correction=False).pvalue
+        for p, q, r, s in zip(a, b, m, n, strict=True)
+    ])  # fmt: skip
+
+
+def others(counts: np.ndarray, arms: tuple[int, int]) -> Rates:
+    """Tests of pDC beside ours."""
+    pdc, total = counts[..., 0], counts.sum(axis=-1)
+    x, z = design(arms)
+    logits = np.log((pdc + 0.5) / (total - pdc + 0.5))
+    ranks = stats.mannwhitneyu(logits[:, x == 1], logits[:, x == 0], axis=1)
+    quasi = [f_test(a, n, x, z) for a, n in zip(pdc, total, strict=True)]
+    return {
+        "permutation of the raw logit": permutation(logits, arms),
+        "Wilcoxon": ranks.pvalue,
+        "quasi-binomial": np.array(quasi),
+        "beta-binomial": likelihood_ratio(pdc, total, x, z),
+    }
+
+
+def moderations(counts: np.ndarray, table: pd.DataFrame, arms: tuple[int, int]) -> Rates:
+    """Moderated t of logit_pdc with every prior that was tried; none of them is used."""
+    total = counts.sum(axis=-1, keepdims=True)
+    types = np.log((counts + 0.5) / (total - counts + 0.5))
+    noise = np.sqrt((1 / (counts + 0.5) + 1 / (total - counts + 0.5)).mean(axis=1))
+    readouts = by_cohort(table[list(k.READOUTS)].to_numpy(), arms)
+    forms: dict[str, Callable[[int], np.ndarray]] = {
+        "prior over the six readouts": lambda i: _moderated(readouts[i], arms),
+        "prior over seven cell types": lambda i: _moderated(types[i], arms),
+        "prior over seven cell types, robust": lambda i: _moderated(types[i], arms, robust=True),
+        "prior over seven cell types, trend on the count SE": lambda i: _moderated(
+            types[i], arms, covariate=noise[i]
+        ),
+        "the same, trend on its logarithm": lambda i: _moderated(
+            types[i], arms, covariate=np.log(noise[i])
+        ),
+    }
+    return {
+        f"moderated t, {name}": np.array([form(i)[0] for i in range(COHORTS)])
+        for name, form in forms.items()
+    }
+
+
+def _moderated(y: np.ndarray, arms: tuple[int, int], **options: object) -> np.ndarray:
+    plain = fit(y, *design(arms))
+    return moderated(plain, squeeze_variances(plain.variance, plain.df, **options))[2]
+
+
+# --- figures ----------------------------------------------------------------------
+def null(sheet: Sheet) -> None:
+    """Cohorts that differ in nothing."""
+    for seed, arms in enumerate(((8, 8), (8, 24))):
+        sheet.start(
+            f"{COHORTS:,} cohorts without a difference, {arms[0]} v {arms[1]}: share with p < 0.05",
+            f"pDC 0.3 %, {CELLS:,} cells a donor; two standard errors are {ERROR:.3f}",
+        )
+        counts = draw(arms, seed=seed)
+        table = tables(counts)
+        for name in k.READOUTS:
+            y = by_cohort(table[name].to_numpy(), arms)[..., 0]
+            rate = _rate(t_test(y, arms))
+            sheet.row(f"{name}: p_value", rate, "0.05 ± 0.015", abs(rate - 0.05) <= 0.015)
+        for name in k.READOUTS:
+            _at_most(sheet, f"{name}: p_permutation", permutation(held(table, name, arms), arms))
+        _at_most(sheet, f"{k.JOINT}: p_permutation", jointly(table, arms))
+        for what, p in others(counts, arms).items():
+            sheet.row(f"logit_pdc: {what}", _rate(p))
+        for what, p in moderations(counts, table, arms).items():
+            sheet.row(f"logit_pdc: {what}", _rate(p))
+        y = by_cohort(table[list(k.READOUTS)].to_numpy(), arms)
+        twice = [_moderated(one, arms)[2] for one in y]
+        sheet.row("lr_breg_effector: moderated t, prior over the six readouts", _rate(twice))
+        sheet.row("pDC: chi-square over cells", _rate(of_cells(counts, arms)), "0.44 to 0.49")
+
+
+def power(sheet: Sheet) -> None:
+    """A halved pDC fraction."""
+    for n, (t_told, r_told, r_level) in TOLD.items():
+        arms = (n, n)
+        sheet.start(
+            f"Halved pDC fraction, {n} an arm, {COHORTS:,} cohorts: share with p < 0.05",
+            f"told beforehand: logit t-test {t_told}, propeller in R {r_told} (level {r_level})",
+        )
+        counts, same = (draw(arms, fold=f, seed=100 + n) for f in (0.5, 1.0))
+        _ours(sheet, counts, same, arms)
+        level = others(same, arms) | moderations(same, tables(same), arms)
+        for what, p in (others(counts, arms) | moderations(counts, tables(counts), arms)).items():
+            sheet.row(f"{what} (level {_rate(level[what]):.3f})", _rate(p))
+
+
+def unequal(sheet: Sheet) -> None:
+    """Donors with few and with many cells in one cohort."""
+    for n in (10, 20):
+        arms = (n, n)
+        sheet.start(
+            f"The same, {n} an arm, cells a donor of log SD 0.8 (600 at least)",
+            "a donor with few cells counts for less",
+        )
+        _ours(sheet, *(draw(arms, fold=f, seed=7, spread=0.8) for f in (0.5, 1.0)), arms)
+
+
+def _ours(sheet: Sheet, counts: np.ndarray, same: np.ndarray, arms: tuple[int, int]) -> None:
+    """Power of p_permutation above that of the logit t-test, at a level that holds."""
+    found = {}
+    for name, one in (("power", counts), ("level", same)):
+        table = tables(one)
+        y = by_cohort(table["logit_pdc"].to_numpy(), arms)[..., 0]
+        found[name] = (t_test(y, arms), permutation(held(table, "logit_pdc", arms), arms))
+    t, p = found["power"]
+    level = _rate(found["level"][1])
+    sheet.row(f"logit t-test, p_value (level {_rate(found['level'][0]):.3f})", _rate(t))
+    more = _rate(p) > _rate(t) and level <= 0.05 + ERROR
+    sheet.row(f"p_permutation (level {level:.3f})", _rate(p), "above t", more)
+    won, lost = int(((p < 0.05) & (t >= 0.05)).sum()), int(((t < 0.05) & (p >= 0.05)).sum())
+    sheet.row("cohorts found by p_permutation alone, by t alone", f"{won}, {lost}")
+
+
+def _at_most(sheet: Sheet, what: str, p: np.ndarray) -> None:
+    sheet.row(what, _rate(p), f"<= {0.05 + ERROR:.3f}", _rate(p) <= 0.05 + ERROR)
+
+
+def _rate(p: np.ndarray | list[float]) -> float:
+    return float((np.asarray(p) < 0.05).mean())

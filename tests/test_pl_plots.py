@@ -222,7 +222,13 @@ def test_forest_is_the_table():
 
 def test_forest_names_groups_where_there_are_several():
     both = pd.concat([effects(), effects().assign(group="sjs")])
-    assert labels(_imbalance.draw(both))[0].endswith(": sle")
+    axes = _imbalance.draw(both)
+    heads = [text.get_text() for text in axes.texts]
+    assert [head for head in heads if " against " in head] == [
+        "sle against healthy",
+        "sjs against healthy",
+    ]
+    assert labels(axes)[0] == "pDC of all cells (log odds)"
 
 
 def test_production_draws_bounds_and_never_zero():

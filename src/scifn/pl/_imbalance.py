@@ -91,16 +91,14 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         axes = _style.new_axes(ax, width=8.6, height=0.95 + 0.27 * max(len(lines), 1))
         if not lines:
             return _style.empty(axes, "No readout could be compared")
-        several = table["group"].nunique() > 1
         for y, line in enumerate(lines):
             if isinstance(line, str):
-                axes.text(-0.01, y, line, transform=axes.get_yaxis_transform(), ha="right",
-                          va="center", fontsize=8, color=_style.MUTED, style="italic")  # fmt: skip
+                _heading(axes, y, line)
             else:
                 _row(axes, y, table.iloc[line])
         axes.axvline(0, color=_style.MUTED, lw=0.8, zorder=0)
         ticks = {y: line for y, line in enumerate(lines) if not isinstance(line, str)}
-        names = [_name(table.iloc[line], several=several) for line in ticks.values()]
+        names = [label(str(table["readout"].iloc[line])) for line in ticks.values()]
         axes.set_yticks(list(ticks), names)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
@@ -114,20 +112,35 @@ def draw(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return axes
 
 
+#: What a heading of a pair of groups starts with.
+_PAIR = "\N{BULLET} "
+
+
 def _lines(table: pd.DataFrame) -> list[int | str]:
-    """Row numbers of the table, with the family's name where a new family begins."""
+    """Row numbers of the table, with headings: the pair where there are several, the family."""
     families = [str(f) for f in table["family"]]
+    pairs = [f"{_PAIR}{g} against {r}" for g, r in zip(table["group"], table["reference"],
+                                                       strict=True)]  # fmt: skip
     lines: list[int | str] = []
-    for i, family in enumerate(families):
-        if len(set(families)) > 1 and (i == 0 or family != families[i - 1]):
+    for i, (pair, family) in enumerate(zip(pairs, families, strict=True)):
+        new = i == 0 or pair != pairs[i - 1]
+        if len(set(pairs)) > 1 and new:
+            lines.append(pair)
+        if len(set(families)) > 1 and (new or family != families[i - 1]):
             lines.append(family)
         lines.append(i)
     return lines
 
 
-def _name(row: Any, *, several: bool) -> str:
-    words = label(str(row["readout"]))
-    return f"{words}: {row['group']}" if several else words
+def _heading(axes: Axes, y: float, words: str) -> None:
+    of_pair = words.startswith(_PAIR)
+    axes.text(
+        -0.01, y, words.removeprefix(_PAIR), transform=axes.get_yaxis_transform(), ha="right",
+        va="center", fontsize=8.5 if of_pair else 8, color=_style.INK if of_pair else _style.MUTED,
+        style="normal" if of_pair else "italic", weight="bold" if of_pair else "normal",
+    )  # fmt: skip
+    if of_pair and y > 0:
+        axes.axhline(y - 0.5, color=_style.RULE, lw=0.6, zorder=0)
 
 
 def _row(axes: Axes, y: int, row: Any) -> None:

@@ -42,7 +42,9 @@ def fit(classes: np.ndarray, label_of: np.ndarray, truth: np.ndarray) -> tuple[f
         right = (found * (label_of[None, :] == truth[:, None])).sum(axis=1)
         return float(-np.log(right + 1e-12).mean())
 
-    best = minimize(loss, np.array([0.0, -3.0]), method="Nelder-Mead").x
+    # the surface is flat far from its optimum: from one start alone the search may stop early
+    tries = [minimize(loss, np.array([start, -3.0]), method="Nelder-Mead") for start in (-2, -1, 0)]
+    best = min(tries, key=lambda found: float(found.fun)).x
     return float(np.exp(best[0])), float(expit(best[1]))
 
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 #: Power and share of errors between lineages.
-LINEAGE: Final = (0.244, 0.016)
+LINEAGE: Final = (0.259, 0.016)
 #: The same between types of one lineage.
-TYPE: Final = (0.34, 0.019)
+TYPE: Final = (0.381, 0.019)
 
 
 def tempered(posterior: Floats, power: float, errors: float) -> Floats:

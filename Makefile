@@ -8,7 +8,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-report
 ARGS ?=
-COV ?= --cov --cov-report=term-missing:skip-covered
+COV ?= --cov --cov-branch --cov-report=term-missing:skip-covered
+# One process a core, four at most; a file of tests stays in one, so that its fixtures are made once.
+# ARGS="-n 0" runs all of it in a single process (for --pdb, or to read what is printed as it comes).
+WORKERS ?= --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 # The first interpreter that really runs, is new enough, and can make environments.
 # (A name on PATH is not enough: version managers leave shims that only print an error.)
@@ -32,8 +35,9 @@ help:
 demo: $(VENV)/.has-scifn
 	@$(BIN)/scifn demo -o $(abspath $(DEMO)) --overwrite
 
+test: export OMP_NUM_THREADS ?= 1
 test: $(VENV)/.has-test
-	$(BIN)/python -m pytest $(COV) $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(COV) $(ARGS)
 
 lint: ruff mypy
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 os.environ["MPLBACKEND"] = "Agg"
 
 ROOT = Path(__file__).resolve().parents[1]
+# Processes that test side by side (pytest-xdist) keep what numba compiles apart: it does not lock
+# its index, and two that write at once could leave one function under the name of another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    apart = ROOT / ".pytest_cache" / "numba" / os.environ["PYTEST_XDIST_WORKER"]
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(apart))
 ABSENT = "real data absent"
 
 

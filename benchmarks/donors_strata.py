@@ -26,6 +26,7 @@ from scifn import _stats
 from scifn._stats import bimodality
 from scifn._stats.censored import floored
 from scifn._stats.cutoff import cutoff_of
+from scifn._stats.modules import MODULES
 from scifn._stats.partial import partial_spearman
 from scifn._stats.serum import permuted
 from scifn._stats.signatures import SIGNATURES
@@ -154,11 +155,13 @@ def whole_blood(sheet: Sheet) -> None:
     sheet.start(
         "Whole blood of GSE49454", f"{sle.sum()} SLE samples, {(~sle).sum()} of healthy donors"
     )
+    strata: dict[str, np.ndarray] = {}
     for name in SIGNATURES:
         scifn.tl.stratify(
             adata, condition="group", reference="Healthy", bulk=True, signature=name, overwrite=True
         )
         table = scifn.get.strata(adata)
+        strata[name] = table["stratum"].to_numpy(dtype=str)
         area, high, false = figures(table["score"].to_numpy(), table["stratum"] == "high", sle)
         if name == "ifngs4_like":
             sheet.row(f"{name}: AUC", area, ">= 0.92", area >= 0.92)
@@ -175,8 +178,24 @@ def whole_blood(sheet: Sheet) -> None:
     mean = np.asarray(six).mean(axis=1)
     area, high, false = figures(mean, plain(mean, ~sle) == "high", sle)
     sheet.row("peer, mean of six genes, mean + 2 SD", f"{area:.3f} {high:.2f} {false:.2f}")
-    modules = adata.uns[k.UNS]["strata_parameters"]["modules"]
-    sheet.row("modules active (Chiche 2014: any in 87 % of patients)", modules)
+    patients(sheet, strata, sle, adata.obs["subject"].astype(str).to_numpy())
+
+
+def patients(
+    sheet: Sheet, strata: dict[str, np.ndarray], sle: np.ndarray, subject: np.ndarray
+) -> None:
+    """What the papers say of patients: modules in the first sample, strata in later ones."""
+    active = np.any([strata[name] == "high" for name in MODULES], axis=0)
+    first = sle & ~pd.Series(subject).duplicated().to_numpy()
+    what = f"any module active, first samples of {first.sum()} patients (Chiche 2014: 0.87)"
+    sheet.row(what, float(active[first].mean()))
+    sheet.row("any module active, controls", float(active[~sle].mean()))
+    stratum = strata["ifngs4_like"]
+    told = sle & np.isin(stratum, ["high", "low"])
+    of = pd.Series(stratum[told]).groupby(subject[told])
+    kept = (of.nunique() == 1)[of.size() > 1]
+    what = f"same stratum in all samples of {len(kept)} patients (Northcott 2022: 0.87)"
+    sheet.row(what, float(kept.mean()))
 
 
 def figures(score: np.ndarray, high: np.ndarray, sle: np.ndarray) -> tuple[float, float, float]:

@@ -131,8 +131,8 @@ class PanelView:
         """Columns of ``genes`` (all must be measured), cells x genes, CSC."""
         return self.values[:, [self._position[gene] for gene in genes]].tocsc()
 
-    def rows(self, rows: slice, genes: Sequence[str]) -> Any:
-        """Columns of ``genes`` (all must be measured) of a run of cells, CSR."""
+    def rows(self, rows: slice | NDArray[np.int64], genes: Sequence[str]) -> Any:
+        """Columns of ``genes`` (all must be measured) of some cells, CSR."""
         return self.values[rows][:, [self._position[gene] for gene in genes]].tocsr()
 
     def dense(self, genes: Sequence[str]) -> NDArray[np.float64]:

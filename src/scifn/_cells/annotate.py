@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells import identity, shown, told
+from scifn._cells import identity, second, shown, told
 from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.likelihood import log_likelihood
 from scifn._cells.profiles import Components, components
@@ -124,7 +124,7 @@ def annotate(
         axl_siglec6=tally.umi["first"],
         asdc_other=tally.genes["other"],
         asdc_odds=_asdc_odds(view, model, tally, whole),
-        foreign=tally.foreign(),
+        foreign=tally.foreign() | _holds_second(view, model, tally, evidence, whole=whole),
         measurable=k.PDC in types,
     )
     if doublet is not None:
@@ -201,6 +201,27 @@ def _asdc_odds(view: PanelView, model: Components, tally: shown.Tally, whole: bo
     found = log_likelihood(values, depth, rates[np.ix_(rows, pair)], identity.SIZE)
     odds = found + np.log(model.priors[pair])
     return np.asarray(odds[:, 1] - odds[:, 0])
+
+
+def _holds_second(
+    view: PanelView,
+    model: Components,
+    tally: shown.Tally,
+    evidence: identity.Evidence,
+    *,
+    whole: bool,
+) -> NDArray[np.bool_]:
+    """Cells like pDC that are likelier a pDC and a second cell; none without counts."""
+    out = np.zeros(view.n_cells, dtype=bool)
+    if not view.is_counts or k.PDC not in evidence.types:
+        return out
+    # no other cell is called one, whatever clusters or labels say
+    like = np.flatnonzero(evidence.log_odds_pdc > 0)
+    if like.size:
+        depth = np.maximum(view.total - tally.umi["response"], 0.0)[like]
+        values = view.rows(like, list(model.genes))
+        out[like] = second.second_cell(values, depth, model, whole=whole) > 0
+    return out
 
 
 def _bounds(

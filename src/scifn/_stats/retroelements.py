@@ -123,7 +123,7 @@ def _mean_of(part: pd.DataFrame, means: pd.DataFrame | None, name: str) -> Float
     weighted = mine.assign(x=mine[name] * mine["n_cells"])
     total = weighted.groupby(_PAIR)[["x", "n_cells"]].sum()
     at = total.reindex(pd.MultiIndex.from_frame(part[_PAIR].astype(str)))
-    return (at["x"] / at["n_cells"]).to_numpy(dtype=np.float64)
+    return np.asarray(at["x"] / at["n_cells"], dtype=np.float64)
 
 
 def _made(part: pd.DataFrame, sums: pd.DataFrame | None) -> FloatArray | None:
@@ -134,7 +134,7 @@ def _made(part: pd.DataFrame, sums: pd.DataFrame | None) -> FloatArray | None:
     mine = sums[sums["cell_type"].isin(part["cell_type"])]
     total = mine.groupby(_PAIR)[["total_umi", column]].sum()
     at = total.reindex(pd.MultiIndex.from_frame(part[_PAIR].astype(str)))
-    return (1e6 * at[column] / at["total_umi"]).to_numpy(dtype=np.float64)
+    return np.asarray(1e6 * at[column] / at["total_umi"], dtype=np.float64)
 
 
 def _row(

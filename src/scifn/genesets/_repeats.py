@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 #: Levels of a feature: all reads of a subfamily; one copy; what SoloTE could place on a subfamily
@@ -121,6 +122,7 @@ def _of_colons(body: str, *, placed: bool, solo: bool) -> Repeat:
     return Repeat(subfamily, level, group_of(subfamily), tool)
 
 
+@lru_cache(maxsize=4096)
 def group_of(subfamily: str) -> str:
     """Group of a LINE-1 subfamily as RepeatMasker names it, "" of what is none.
 
@@ -168,6 +170,11 @@ def choose(names: Sequence[str]) -> Choice:
     (copies, and what could be placed on no copy); then copies of a tool that shares reads out.
     Where two tools stand side by side, that with more LINE-1 features is taken.
     """
+    return _choose(tuple(names))
+
+
+@lru_cache(maxsize=1)  # every step asks it of the same features, which may be a million copies
+def _choose(names: tuple[str, ...]) -> Choice:
     found = {i: r for i, name in enumerate(names) if _may_be(name) and (r := parse(name))}
     told = tuple(i for i, r in found.items() if r.tool != "name alone")
     l1 = {i: r for i, r in found.items() if r.group}

@@ -12,6 +12,11 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_example_runs(tmp_path, monkeypatch, capsys):
     import matplotlib.pyplot as plt
 
+    import scifn
+
+    # fewer cells of fewer donors than newcomers get: what runs is the example, not the simulation
+    small = scifn.datasets.cohort(n_patients=6, n_controls=6, cells_per_donor=300, rng=0)
+    monkeypatch.setattr(scifn.datasets, "demo", lambda: small)
     examples = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
     assert len(examples) == 1
     monkeypatch.chdir(tmp_path)

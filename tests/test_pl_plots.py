@@ -86,7 +86,7 @@ def bounds():
             "cell_type": ["pDC", "pDC", "Monocyte", "pDC"],
             "ligand": ["IFNA"] * 4,
             "n_cells": [100.0, 50.0, 4000.0, 20.0],
-            "n_weak": [0.0, 0, 1, 0],
+            "n_weak": [0.0, np.nan, 1, 0],
             "n_strong": [0.0, np.nan, 4.0, 0],
             "rate": [0.0, np.nan, 0.001, 0],
             "upper95": [0.0295, np.nan, 0.0023, 0.14],
@@ -238,8 +238,38 @@ def test_production_draws_bounds_and_never_zero():
     assert (2.95, 1.0) in [(round(x, 6), y) for x, y in found]  # bound of the second row
     assert (0.1, 2.0) in [(round(x, 6), y) for x, y in found]  # rate of the third
     assert all(y != 0 for _, y in found)  # nothing is drawn where nothing is measurable
-    assert texts(axes)[0] == "not measurable"
-    assert texts(axes)[1].startswith("none found in 100, ≤ ")
+    assert texts(axes)[0] == "IFNA: not measurable"
+    assert texts(axes)[1] == "IFNA: none found in 100, ≤ 2.9 %"
+    # weak and strong: what the rate is of; and in how many of the donors
+    assert texts(axes)[2] == "IFNA: 5 of 4,000 (4 strong), ≤ 0.23 %"
+    begins = {tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 2}
+    assert (0, 2.95) in {tuple(np.round(span, 6)) for span in begins}  # none: from zero
+
+
+def test_production_shows_every_ligand_and_groups_those_that_say_the_same():
+    tables = [bounds().iloc[[0, 2, 3]].assign(ligand=name) for name in ("IFNB1", "IL10", "IFNL")]
+    tables[2][["n_cells", "n_weak", "n_strong", "rate", "upper95"]] = np.nan
+    tables[1].loc[2, ["n_weak", "n_strong", "rate", "upper95"]] = [0, 0, 0.0, 0.0007]
+    axes = _production.draw(pd.concat([bounds().iloc[[0, 2, 3]], *tables]))
+    assert axes.get_title(loc="left") == "IFNL: not measurable in any cell, which is not 0"
+    assert texts(axes) == [
+        "all three: none found in 100, ≤ 2.9 %",
+        "IFNA: 5 of 4,000 (4 strong), ≤ 0.23 %",
+        "IFNB1: 5 of 4,000 (4 strong), ≤ 0.23 %",
+        "IL10: none found in 4,000, ≤ 0.07 %",
+    ]
+    assert labels(axes) == ["pDC, sle", "Monocyte, sle"]
+    assert "not an estimate of competence" in axes.get_xlabel()
+    ends = [x for x, _ in dots(axes)]
+    assert ends == pytest.approx([2.95, 0.23, 0.1, 0.23, 0.1, 0.07])
+
+
+def test_production_counts_the_donors():
+    each = [bounds().iloc[[3]].assign(donor=f"P{i}", n_strong=float(i > 1)) for i in range(3)]
+    whole = bounds().iloc[[0]].assign(n_strong=1.0, rate=0.01)
+    assert texts(_production.draw(pd.concat([whole, *each]))) == [
+        "IFNA: 1 of 100 (1 strong; 1 of 3 donors), ≤ 2.9 %"
+    ]
 
 
 def test_response_boxes_hold_the_quartiles():

@@ -12,6 +12,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -94,23 +95,25 @@ def small(figure, head):
     return next(ax for ax in inside if ax.texts and ax.texts[0].get_text() == head)
 
 
-def marks(ax, *styles):
-    """Positions of single markers of some styles."""
+def marks(ax, *styles, hollow=False):
+    """Positions of markers of some styles."""
     return [
-        (float(line.get_xdata()[0]), round(float(line.get_ydata()[0]), 2))
+        (float(x), round(float(y), 2))
         for line in ax.lines
-        if len(line.get_xdata()) == 1 and line.get_marker() in styles
+        if line.get_marker() in styles and (line.get_markerfacecolor() == "white") == hollow
+        for x, y in zip(*line.get_data(), strict=True)
     ]
 
 
 def spans(ax):
-    """Horizontal lines within the axes: x of both ends, height, whether dotted."""
+    """Intervals: both ends, height, whether dotted."""
     return [
-        (*map(float, line.get_xdata()), round(float(line.get_ydata()[0]), 2), line.is_dashed())
-        for line in ax.lines
-        if len(line.get_xdata()) == 2 and len(set(line.get_ydata())) == 1
-        and line.get_transform() == ax.transData
-    ]  # fmt: skip
+        (float(path[0, 0]), float(path[1, 0]), round(float(path[0, 1]), 2), dashes is not None)
+        for lines in ax.collections
+        if isinstance(lines, LineCollection) and lines.get_zorder() == 2
+        for path in lines.get_segments()
+        for dashes in [lines.get_linestyle()[0][1]]
+    ]
 
 
 def filled(ax):
@@ -174,12 +177,11 @@ def test_a_ligand_that_was_not_tested_is_not_measurable():
 
 def test_capacity_and_what_is_left_of_it_without_moving_genes(figure):
     rlr = small(figure, "RIG-I/\nMDA5")
-    lines = [line for line in rlr.lines if line.get_marker() == "D"]
-    values = {(round(float(x.get_xdata()[0]), 6), x.get_markerfacecolor()) for x in lines}
-    assert {x for x, face in values if face == "white"} == {0.0}  # residual
-    assert {x for x, face in values if face != "white"} == {1.5}
-    assert len(lines) == 4  # two types of patients; controls are zero by construction
+    # two types of patients; controls are zero by construction
+    assert [x for x, _ in marks(rlr, "D")] == [1.5, 1.5]
+    assert [x for x, _ in marks(rlr, "D", hollow=True)] == [0, 0]  # what is left
     assert marks(rlr, "o") == []
+    assert marks(rlr, "o", hollow=True) == []
 
 
 def test_a_dot_a_donor_and_few_cells_have_none(figure):
@@ -188,12 +190,12 @@ def test_a_dot_a_donor_and_few_cells_have_none(figure):
     t_cells = dots[np.round(dots[:, 1]) == 1]
     want = [0, 1, np.log2(3), 2, np.log2(5), np.log2(6)]
     assert sorted(t_cells[:, 0]) == pytest.approx(want)
-    medians = [x.get_xdata()[0] for x in ax.lines if x.get_lw() == 1.5 and x.get_marker() == "None"]
+    bars = [c for c in ax.collections if isinstance(c, LineCollection) and c.get_zorder() == 3]
+    medians = [path[0, 0] for bar in bars for path in bar.get_segments()]
     assert medians == pytest.approx([1.0, np.log2(5)])
     # one donor with ten pDC: its dot, and the mean of all twenty
     assert len(dots) - len(t_cells) == 2
-    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
-    assert [float(x.get_xdata()[0]) for x in hollow] == pytest.approx([0.0, 2.0])
+    assert [x for x, _ in marks(ax, "o", "D", hollow=True)] == pytest.approx([0.0, 2.0])
     assert filled(ax) == ([], [1.76])  # three HSPC
 
 
@@ -212,7 +214,7 @@ def test_cells_without_donors_are_pooled():
     )
     figure = drawn(adata)
     ax = small(figure, "response")
-    assert [x for x, _ in marks(ax, "o", "D")] == pytest.approx([np.log2(1.5)] * 2)
+    assert [x for x, _ in marks(ax, "o", "D", hollow=True)] == pytest.approx([np.log2(1.5)] * 2)
     assert len(filled(ax)[1]) == 2
     words = [t.get_text() for a in figure.axes[0].child_axes for t in a.texts]
     assert any("call scifn.tl.capacity" in text.replace("\n", " ") for text in words)

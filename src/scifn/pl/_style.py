@@ -161,6 +161,24 @@ def new_axes(ax: Axes | None, *, width: float, height: float) -> Axes:
     return made
 
 
+def new_page(ax: Axes | None, *, width: float, height: float) -> Axes:
+    """``ax``, or Axes that cover a new figure: what is placed by the inch needs no layout.
+
+    Must be called inside :func:`style`.
+    """
+    if ax is not None:
+        return ax
+    if _offscreen.get():
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(width, height))
+    else:
+        import matplotlib.pyplot as plt
+
+        figure = plt.figure(figsize=(width, height))
+    return figure.add_axes((0.0, 0.0, 1.0, 1.0))
+
+
 def new_row(ax: Axes | None, n: int, *, width: float, height: float) -> list[Axes]:
     """``n`` Axes side by side, in a new figure or within the place of ``ax``.
 

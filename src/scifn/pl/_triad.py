@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 #: Inches. The figure is as wide as the text of most journals.
 WIDTH: Final = 7.0
-_LABELS, _NUMBERS, _GAP, _BETWEEN = 0.98, 0.33, 0.05, 0.2
+_LABELS, _NUMBERS, _GAP, _BETWEEN = 1.04, 0.33, 0.05, 0.18
 _IFNA, _LIGAND, _MODULE = 0.84, 0.36, 0.3
-_TOP, _BOTTOM = 0.68, 1.24
+_TOP, _BOTTOM = 0.72, 1.24
 _NAMES: Final = {"IFNW1/IFNE": "IFNW1/\nIFNE"}
 MODULES: Final = {
     "tlr79": "TLR7/9",
@@ -97,7 +97,7 @@ def draw(found: Triad, *, ax: Axes | None = None, reference: str | None = None) 
     bottom = _BOTTOM + _triad_words.LINE * max(len(rows.conditions) - 5, 0)  # a line a condition
     height = _TOP + step * max(len(rows.types), 1) + bottom
     with _style.style():
-        page = _style.new_axes(ax, width=WIDTH, height=height)
+        page = _style.new_page(ax, width=WIDTH, height=height)
         if not rows.types:
             return _root(_style.empty(page, "No cell type has evidence, capacity or response"))
         page.set_axis_off()
@@ -184,10 +184,11 @@ def _capacity(place: Place, found: Triad, rows: Rows, left: float) -> None:
         others = (table["condition"].astype(str) != rows.reference).to_numpy()
         table = table[others] if others.any() else table
     table = table.assign(**{n: np.nan for n in modules_and_residuals() if n not in table})
-    limits = _triad_panels.z_limits(table)
+    means = _triad_panels.means_of(table)
+    limits = _triad_panels.z_limits(means)
     for i, (name, title) in enumerate(MODULES.items()):
         small = place(left + i * (_MODULE + _GAP), _MODULE)
-        _triad_panels.module(small, table, rows, name, title=title, limits=limits)
+        _triad_panels.module(small, means, rows, name, title=title, limits=limits)
 
 
 def _whole(mine: pd.DataFrame, table: pd.DataFrame, name: str) -> pd.DataFrame:

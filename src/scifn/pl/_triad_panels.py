@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+#: Of each type and condition: cells, and the mean of each module.
+Means = dict[tuple[str, str], tuple[float, dict[str, float]]]
 #: Half the height that the conditions of a type share, in rows.
 SPREAD: Final = 0.24
 #: Part of the axis, in decades, between 0 and where it becomes logarithmic.
@@ -60,8 +62,9 @@ def ground(ax: Axes, rows: Rows, *, name: str = "") -> None:
     ax.yaxis.set_minor_locator(NullLocator())
     for side in ("left", "top", "right"):
         ax.spines[side].set_visible(False)
-    for row in range(1, len(rows.types)):
-        ax.axhline(row - 0.5, color=_style.RULE, lw=0.4, zorder=0)
+    between = np.arange(1, len(rows.types)) - 0.5
+    ax.hlines(between, 0, 1, transform=ax.get_yaxis_transform(), color=_style.RULE, lw=0.4,
+              zorder=0)  # fmt: skip
     ax.tick_params(axis="x", labelsize=SMALL, length=2, pad=1.5)
     ax.text(0.5, 1.0, name, transform=ax.transAxes, ha="center", va="bottom", fontsize=6.4,
             linespacing=0.95)  # fmt: skip
@@ -82,26 +85,39 @@ def ligand(ax: Axes, table: pd.DataFrame, rows: Rows, *, title: str, edge: float
     ax.set_xscale("symlog", linthresh=edge, linscale=LINEAR)
     ax.set_xlim(0, 100)
     ax.axvline(0, color=_style.NEUTRAL, lw=0.6, zorder=1)
-    lines: Any = table.itertuples(index=False)
-    for row in lines:
-        y = rows.y(str(row.cell_type), str(row.condition))
-        color, marker = rows.looks[str(row.condition)]
-        if not (row.n_cells > 0 and np.isfinite(row.n_found)):
-            fill(ax, rows, y, measurable=False)
+    n, found = (table[c].to_numpy(dtype=float) for c in ("n_cells", "n_found"))
+    y = np.array([rows.y(str(t), str(c)) for t, c in zip(table["cell_type"], table["condition"],
+                                                         strict=True)])  # fmt: skip
+    known = (n > 0) & np.isfinite(found)
+    for at in y[~known]:
+        fill(ax, rows, at, measurable=False)
+    start, end = (100 * table[c].to_numpy(dtype=float) for c in ("rate", "upper95"))
+    for condition in rows.conditions:
+        mine = known & (table["condition"].astype(str) == condition).to_numpy()
+        if not mine.any():
             continue
-        start, end = 100 * float(row.rate), 100 * float(row.upper95)
-        found = row.n_found > 0
-        ax.plot([start, end], [y, y], color=color, lw=1.1 if found else 0.9, zorder=2,
-                ls="-" if found else NONE)  # fmt: skip
-        ax.plot([end], [y], marker="|", ms=4.2, mew=1.1, color=color, ls="", zorder=3,
+        color, marker = rows.looks[condition]
+        looks = ((mine & (found > 0), 1.1, "-"), (mine & (found == 0), 0.9, NONE))
+        for some, width, dashes in looks:
+            if some.any():
+                ax.hlines(y[some], start[some], end[some], color=color, lw=width, ls=dashes,
+                          zorder=2)  # fmt: skip
+        ax.plot(end[mine], y[mine], marker="|", ms=4.2, mew=1.1, color=color, ls="", zorder=3,
                 clip_on=False)  # fmt: skip
-        if found:
-            ax.plot([start], [y], marker=marker, ms=3.8, color=color, ls="", zorder=4,
+        some = mine & (found > 0)
+        if some.any():
+            ax.plot(start[some], y[some], marker=marker, ms=3.8, color=color, ls="", zorder=4,
                     clip_on=False)  # fmt: skip
-            if np.isfinite(row.n_donors):
-                ax.annotate(f"{row.n_donors_found:.0f}/{row.n_donors:.0f}", (start, y),
-                            xytext=(-3.5, 0), textcoords="offset points", ha="right", va="center",
-                            fontsize=5.2, color=_style.darker(color))  # fmt: skip
+        for i in np.flatnonzero(some):
+            _donors(ax, table.iloc[i], start[i], y[i], color)
+
+
+def _donors(ax: Axes, row: pd.Series, x: float, y: float, color: str) -> None:
+    """``2/8`` left of a dot: donors with evidence, of those with such cells."""
+    if np.isfinite(row["n_donors"]):
+        ax.annotate(f"{row['n_donors_found']:.0f}/{row['n_donors']:.0f}", (x, y), xytext=(-3.5, 0),
+                    textcoords="offset points", ha="right", va="center", fontsize=5.2,
+                    color=_style.darker(color))  # fmt: skip
 
 
 def axis_edge(upper: pd.Series) -> float:
@@ -120,7 +136,7 @@ def axis_edge(upper: pd.Series) -> float:
 
 # --- capacity -----------------------------------------------------------------
 def module(
-    ax: Axes, table: pd.DataFrame, rows: Rows, name: str, *, title: str, limits: tuple[float, float]
+    ax: Axes, means: Means, rows: Rows, name: str, *, title: str, limits: tuple[float, float]
 ) -> None:
     """Mean z of one module: filled as it is, hollow from genes that interferon does not move."""
     ground(ax, rows, name=title)
@@ -128,28 +144,43 @@ def module(
     ax.set_xlim(*limits)
     whole = next(t for t in (50, 20, 10, 5, 2, 1) if t <= limits[1])
     ax.set_xticks([-1, 0, 1] if whole == 1 else [0, whole])
-    for kind, condition, mine in _groups(table):
-        y = rows.y(kind, condition)
-        color, marker = rows.looks[condition]
-        cells, value = pool(mine, name)
-        _, rest = pool(mine, f"{name}_resid")
+    drawn: dict[str, list[tuple[float, float, float]]] = {name: [] for name in rows.conditions}
+    for (kind, condition), (cells, found) in means.items():
+        y, value, rest = rows.y(kind, condition), found[name], found[f"{name}_resid"]
         if cells < MIN_CELLS or not np.isfinite(value):
             fill(ax, rows, y, measurable=cells < MIN_CELLS)
-            continue
-        at = [float(np.clip(v, *limits)) for v in (value, rest)]
-        if np.isfinite(rest):
-            ax.plot(at, [y, y], color=color, lw=0.7, zorder=2)
-        ax.plot(at[:1], [y], marker=marker, ms=3.6, color=color, ls="", zorder=3, clip_on=False)
-        if np.isfinite(rest):
-            ax.plot(at[1:], [y], marker=marker, ms=3.4, color=color, mfc="white", mew=0.8, ls="",
-                    zorder=4, clip_on=False)  # fmt: skip
+        else:
+            drawn[condition].append((y, value, rest))
+    for condition, values in drawn.items():
+        if values:
+            y, value, rest = np.array(values).T
+            color, marker = rows.looks[condition]
+            ax.hlines(y, value, rest, color=color, lw=0.7, zorder=2)
+            ax.plot(value, y, marker=marker, ms=3.6, color=color, ls="", zorder=3)
+            ax.plot(rest, y, marker=marker, ms=3.4, color=color, mfc="white", mew=0.8, ls="",
+                    zorder=4)  # fmt: skip
 
 
-def z_limits(table: pd.DataFrame) -> tuple[float, float]:
-    """One axis for all modules, from at least -1 to 1."""
+def means_of(table: pd.DataFrame) -> Means:
+    """Cells of each type and condition, and the mean of each module over them."""
     names = modules_and_residuals()
-    found = [pool(mine, name) for _, _, mine in _groups(table) for name in names]
-    values = [value for n, value in found if n >= MIN_CELLS and np.isfinite(value)]
+    return {
+        (kind, condition): (
+            float(mine["n_cells"].sum()),
+            {name: pool(mine, name)[1] for name in names},
+        )
+        for kind, condition, mine in _groups(table)
+    }
+
+
+def z_limits(means: Means) -> tuple[float, float]:
+    """One axis for all modules, from at least -1 to 1."""
+    values = [
+        value
+        for cells, found in means.values()
+        for value in found.values()
+        if cells >= MIN_CELLS and np.isfinite(value)
+    ]
     low, high = min([-1.0, *values]), max([1.0, *values])
     room = 0.08 * (high - low)
     return low - room, high + room
@@ -161,26 +192,33 @@ def response(ax: Axes, table: pd.DataFrame, rows: Rows, *, relative: bool) -> No
     ground(ax, rows)
     if relative:
         ax.axvline(0, color=_style.MUTED, lw=0.6, zorder=1)
-    drawn = []
+    drawn: list[float] = []
+    dots: dict[str, list[list[np.ndarray]]] = {name: [[], [], []] for name in rows.conditions}
     for kind, condition, mine in _groups(table):
         y = rows.y(kind, condition)
-        color, marker = rows.looks[condition]
         donors = _scale(mine.loc[_enough(mine), RESPONSE].to_numpy(dtype=float), relative=relative)
         cells, mean = pool(mine, RESPONSE)
         if cells < MIN_CELLS or not np.isfinite(mean):
             fill(ax, rows, y, measurable=cells < MIN_CELLS)
             continue
-        ax.scatter(donors, y + _scatter(donors) * rows.half, s=7, marker=marker, color=color,
-                   alpha=0.75, linewidths=0, zorder=4)  # fmt: skip
-        if donors.size > 1:
-            ax.plot(np.full(2, np.median(donors)), [y - 0.8 * rows.half, y + 0.8 * rows.half],
-                    color=color, lw=1.5, zorder=3)  # fmt: skip
-        else:
-            at = _scale(np.array([mean]), relative=relative)
-            ax.plot(at, [y], marker=marker, ms=3.8, color=color, mfc="white", mew=0.9, ls="",
-                    zorder=5)  # fmt: skip
-            drawn += at.tolist()
-        drawn += donors.tolist()
+        each, middle, pooled = dots[condition]
+        each.append(np.column_stack([donors, y + _scatter(donors) * rows.half]))
+        # one donor or none: all cells together
+        one = np.median(donors) if donors.size > 1 else _scale(np.array(mean), relative=relative)
+        (middle if donors.size > 1 else pooled).append(np.array([[one, y]]))
+        drawn += [float(one), *donors.tolist()]
+    for condition, (each, middle, pooled) in dots.items():
+        color, marker = rows.looks[condition]
+        if each:
+            x, y_ = np.vstack(each).T
+            ax.scatter(x, y_, s=7, marker=marker, color=color, alpha=0.75,
+                       linewidths=0, zorder=4)  # fmt: skip
+        if middle:
+            x, y_ = np.vstack(middle).T
+            ax.vlines(x, y_ - 0.8 * rows.half, y_ + 0.8 * rows.half, color=color, lw=1.5, zorder=3)
+        if pooled:
+            ax.plot(*np.vstack(pooled).T, marker=marker, ms=3.8, color=color, mfc="white", mew=0.9,
+                    ls="", zorder=5)  # fmt: skip
     _response_axis(ax, drawn, relative=relative)
 
 

@@ -34,7 +34,7 @@ CAPTION: Final = (
 def words(
     page: Axes, found: Triad, edges: dict[str, tuple[float, float]], height: float, bottom: float
 ) -> None:
-    top = height - 0.02
+    top = height - 0.06
     for panel, (left, right) in edges.items():
         head, below = TITLES[panel]
         page.text(left, top, head, fontsize=9, fontweight="bold", va="top")
@@ -49,7 +49,7 @@ def words(
     for panel in set(units) - set(empty_panels(found)):
         page.text(sum(edges[panel]) / 2, bottom - 0.17, units[panel], fontsize=6.6, ha="center",
                   va="top")  # fmt: skip
-    page.text(0.02, 0.0, CAPTION, fontsize=6.4, va="bottom", color=_style.INK, linespacing=1.25)
+    page.text(0.05, 0.04, CAPTION, fontsize=6.4, va="bottom", color=_style.INK, linespacing=1.25)
 
 
 def legend(
@@ -69,8 +69,8 @@ def legend(
     if len(rows.conditions) > 1:
         for i, condition in enumerate(rows.conditions):
             color, marker = rows.looks[condition]
-            y = entry(0.02, i, _short(condition) or "(none)")
-            page.plot([0.14], [y], marker=marker, ms=4, color=color, ls="")
+            y = entry(0.05, i, _short(condition) or "(none)")
+            page.plot([0.17], [y], marker=marker, ms=4, color=color, ls="")
     empty = empty_panels(found)
     if found.evidence is not None:
         _legend_evidence(page, found.evidence, edges["evidence"][0], entry)

@@ -13,6 +13,7 @@ from scifn import _keys as k
 from scifn import get
 from scifn._errors import MissingKeyError
 from scifn.pl._source import cell_table, limits_of, parameter, reference_of, untold
+from scifn.pl._triad_tables import Triad, triad_of
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -43,6 +44,7 @@ class Material:
     donors: pd.DataFrame | None
     imbalance: pd.DataFrame | None
     bounds: pd.DataFrame | None
+    triad: Triad | None
     strata: pd.DataFrame | None
     profiles: pd.DataFrame | None
     absent: Mapping[str, str]
@@ -101,12 +103,20 @@ def gather(adata: AnnData) -> Material:
         donors=have("donors", get.donors),
         imbalance=have("imbalance", get.imbalance),
         bounds=have("bounds", get.bounds),
+        triad=_triad(adata),
         strata=have("strata", get.strata),
         profiles=have("profiles", get.profiles),
         absent=absent,
         untold=untold(adata),
         limits=limits_of(adata),
     )
+
+
+def _triad(adata: AnnData) -> Triad | None:
+    try:
+        return triad_of(adata)
+    except MissingKeyError:  # each of its tables says so in its own place
+        return None
 
 
 #: Step that makes what a section shows.

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scifn import _keys as k
-from scifn.pl import _production, _response
+from scifn.pl import _response
 from scifn.pl._source import responses_of
 from scifn.pl._style import condition_order, type_order
+from scifn.report import _evidence as _ev
 from scifn.report import _format as f
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Note, Section, Table, Text
@@ -46,6 +47,7 @@ def interferon(m: Material) -> Section:
             "of the genes that it induces (response, next section)."
         )
     ]
+    blocks += _ev.triad(m)
     if m.evidence is None:
         blocks.append(Absent(m.absent["evidence"]))
     else:
@@ -53,7 +55,7 @@ def interferon(m: Material) -> Section:
     if m.bounds is None:
         blocks.append(Absent(m.absent["bounds"]))
     else:
-        blocks += _bounds(m, m.bounds)
+        blocks += _ev.bounds(m, m.bounds)
     blocks += _capacity(m)
     return Section("interferon", "Evidence of interferon transcription, and its bounds", blocks)
 
@@ -77,43 +79,6 @@ def _evidence(m: Material, table: pd.DataFrame) -> list[Block]:
         Table("Cells by strength of IFNA transcript evidence, and UMIs of each ligand. A dash is "
               "not measurable, which is not zero.", heads, rows),
         Note(said[0].upper() + said[1:] + "."),
-    ]  # fmt: skip
-
-
-def _bounds(m: Material, table: pd.DataFrame) -> list[Block]:
-    pooled = table[table["pooled"].to_numpy(dtype=bool)]
-    if pooled.empty:
-        pooled = table
-    ligands = [name for name in dict.fromkeys(pooled["ligand"]) if name]
-    alpha = pooled[pooled["ligand"] == ligands[0]] if ligands else pooled
-    alpha = _in_order(alpha[alpha["n_cells"].to_numpy(dtype=float) > 0])
-    if alpha.empty:
-        return [Note("No bound can be given: IFNA transcripts are not measurable in any cell.")]
-    rows = [
-        [str(r["cell_type"]), str(r["condition"]) or "all", f.count(r["n_cells"]),
-         f.count(r["n_weak"]), f.count(r["n_strong"]), f.percent(r["upper95"])]
-        for _, r in alpha.iterrows()
-    ]  # fmt: skip
-    heads = ["Cell type", "Condition", "Cells", "Weak", "Strong", "Upper 95 %"]
-    pdc = alpha[(alpha["cell_type"].astype(str) == k.PDC).to_numpy()]
-    said = [
-        (f"In {r['condition']}: " if r["condition"] else "") + str(r["statement"])
-        for _, r in (pdc if len(pdc) else alpha.head(1)).iterrows()
-        if r["statement"]
-    ]
-    return [
-        figure(
-            _production.draw,
-            alpha,
-            reference=m.reference,
-            caption="Cells with strong IFNA evidence and the 95 % upper bound, donors pooled "
-            "(descriptive). A dotted line without a dot: none was found, and every share up to "
-            "the bound is possible.",
-            alt="Upper bounds on detectable producers by cell type; the table holds the numbers.",
-        ),
-        Table("Detection bounds, donors pooled (descriptive). A dash is not measurable.",
-              heads, rows, frozenset({0, 1})),
-        *(Note(text) for text in said),
     ]  # fmt: skip
 
 

@@ -96,6 +96,23 @@ _STEPS: Final = (
         "interval is indeterminate.",
     ),
     (
+        k.CROSSTALK,
+        "Associations",
+        "Partial Spearman correlations between donors: residuals on condition and covariates, "
+        "ranked within each condition (Kendall 1942, doi:10.1093/biomet/32.3-4.277; interval of "
+        "Bonett and Wright 2000, doi:10.1007/BF02294183); at least ten donors, each once. The axis "
+        "is that of Menon 2016, doi:10.1016/j.immuni.2016.02.012.",
+    ),
+    (
+        k.L1,
+        "LINE-1",
+        "Counts of transposable elements are read as other tools made them, one level of "
+        "them. The log2 of young against old LINE-1 is less moved by leakage of nuclear RNA than "
+        "their amount. They were found with interferon in kidney and salivary gland (Mavragani "
+        "2016, doi:10.1002/art.39795), in blood in dermatomyositis and not in lupus (Kuriyama "
+        "2021, doi:10.1038/s41598-021-02522-6), and one family fell under a blocked receptor.",
+    ),
+    (
         "",
         "Source",
         "pDC of patients with established SLE make little interferon ex vivo, and "
@@ -116,6 +133,7 @@ def methods(m: Material) -> Section:
         "input": bool(m.input),
         "response": m.has_response,
         "": True,
+        **{name: name in m.store for name in (k.CROSSTALK, k.L1)},
         **{
             name: getattr(m, name) is not None
             for name in ("cells", "evidence", "capacity", "donors", "imbalance", "strata")

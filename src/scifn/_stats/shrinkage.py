@@ -26,7 +26,7 @@ BALANCES: FloatArray = np.array(
 )
 #: Variance between donors that is assumed at least: identical donors are a chance of few.
 _LEAST = 1e-3
-_STEPS, _CLOSE = 200, 1e-7
+_STEPS, _CLOSE = 200, 1e-6
 #: Longest step of a coordinate, so that a start far away cannot run off.
 _LONGEST = 2.0
 
@@ -87,12 +87,17 @@ def _newton(
     eta = theta @ coordinates.T
     share = np.exp(eta - eta.max(axis=-1, keepdims=True))
     share /= share.sum(axis=-1, keepdims=True)
-    precision = np.linalg.inv(spread)[..., None, :, :]
+    precision = _inverse(spread)[..., None, :, :]
     pull = (precision @ (theta - center)[..., None])[..., 0]
     slope = (parts - total * share) @ coordinates - pull
     mean = share @ coordinates
     second = np.einsum("...k,ka,kb->...ab", share, coordinates, coordinates)
     curve = second - mean[..., :, None] * mean[..., None, :]
-    inverse = np.linalg.inv(total[..., None] * curve + precision)
+    inverse = _inverse(total[..., None] * curve + precision)
     step = (inverse @ slope[..., None])[..., 0]
     return np.clip(step, -_LONGEST, _LONGEST), inverse
+
+
+def _inverse(matrices: FloatArray) -> FloatArray:
+    """Inverses; of single numbers without the detour of a solver."""
+    return np.asarray(1 / matrices if matrices.shape[-1] == 1 else np.linalg.inv(matrices))

@@ -233,7 +233,7 @@ def main() -> None:
             warnings.simplefilter("ignore")
             PARTS[name](sheet)
         for row in sheet.rows[before:]:
-            row["run"] = name
+            row |= {"run": name, "met": None if row["met"] is None else bool(row["met"])}
         print(f"  ({time.perf_counter() - start:.0f} s)", flush=True)
     if options.json:
         if options.json.exists():

@@ -224,6 +224,19 @@ def test_elements_of_levels_left_out_are_in_no_total():
     assert adata.uns["scifn"]["pseudobulk"]["total_umi"][0] == 6 * 137  # of the genes alone
 
 
+@pytest.mark.parametrize("kind", ["Gene Expression", "TE"])
+def test_kinds_of_features_do_not_matter(kind):
+    obs, genes, te = cells()
+    want = counted(obs, np.hstack([genes, te]), GENES + TE)
+    names = [*GENES, *(f"SoloTE|{x}" for x in TE)]
+    var = pd.DataFrame({"feature_types": ["Gene Expression"] * 5 + [kind] * 6}, index=names)
+    adata = ad.AnnData(np.hstack([genes, te]), obs.copy(), var)
+    scifn.tl.donors(adata, donor="donor", condition="disease", cell_type="label")
+    for one in (adata, want):
+        scifn.tl.retroelements(one)
+    pd.testing.assert_frame_equal(scifn.get.l1(adata), scifn.get.l1(want))
+
+
 def test_genes_alone_are_not_measurable_and_never_zero():
     obs, genes, _ = cells()
     adata = counted(obs, genes, GENES)

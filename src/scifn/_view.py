@@ -420,7 +420,7 @@ def locate(
     """Choose the matrix and find ``genes`` among its features; as :func:`read`, without a pass."""
     check_object(adata)
     source, notes = choose(adata, layer)
-    is_gene = gene_features(source.var)
+    is_gene = gene_features(source.var).copy()  # pandas hands out arrays that are not to be written
     names, ensembl, where = _identifiers(
         source.var, gene_symbols, "raw.var" if source.where == "raw" else "var"
     )

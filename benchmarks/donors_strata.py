@@ -227,7 +227,9 @@ def levels(sheet: Sheet) -> None:
                 y = rng.normal(size=(n + 5, 1)) + rng.normal(size=(n + 5, n_genes))
                 control = np.arange(n + 5) < n
                 score = signature.formula(y, control)
-                above.append((score[n:] > cutoff_of(score[:n], 5, signature.level).value).mean())
+                judged = signature.judged(y, control)[:n] if signature.judged else None
+                cut = cutoff_of(score[:n], 5, signature.level, judged)
+                above.append((score[n:] > cut.value).mean())
             found.append(f"{np.mean(above):.3f}")
         sheet.row(f"{name}, of 5 / 10 / 20 controls", " ".join(found))
 

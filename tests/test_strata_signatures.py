@@ -131,6 +131,19 @@ def test_controls_that_do_not_differ_give_no_strata():
     assert "the controls do not differ" in record["note"]
 
 
+def test_outlying_controls_of_a_module_are_told_by_its_mean():
+    """Skewed percentages are no outliers; a control whose genes are all raised is one."""
+    skewed = np.r_[np.zeros(17), 7.0, 11.0, 30.0]
+    assert cutoff_of(skewed, 5).left_out.sum() == 2
+    assert not cutoff_of(skewed, 5, judged=np.linspace(0, 1, 20)).left_out.any()
+    y = np.random.default_rng(7).normal(0, 1, (30, 12))
+    y[3] += 6
+    genes = [f"G{i}" for i in range(12)]
+    table = frame(y, ["hc"] * 20 + ["sle"] * 10, genes)
+    _, record = _stats.stratify(table, genes=genes, signature="mod_M1_2", reference="hc")
+    assert record["outlying_controls"] == "D3"
+
+
 # --- modules ----------------------------------------------------------------------
 def test_order_of_activation():
     rng = np.random.default_rng(3)
@@ -260,7 +273,7 @@ def test_two_groups_need_thirty_patients_and_both_tests():
     skewed = bimodality.test(rng.exponential(size=80))
     assert skewed["bic_difference"] > 6
     assert skewed["bimodality"].startswith("two groups of patients are not shown")
-    assert bimodality.test(np.ones(40))["bimodality"] .endswith("not tested, equal scores")
+    assert bimodality.test(np.ones(40))["bimodality"].endswith("not tested, equal scores")
     called = [bimodality.test(rng.normal(size=40))["bimodality"] for _ in range(12)]
     assert sum(said.startswith("two groups of patients: BIC") for said in called) <= 1
 

@@ -71,9 +71,19 @@ def outliers(scores: FloatArray) -> BoolArray:
     return marked
 
 
-def cutoff_of(controls: FloatArray, min_controls: int, level: float = LEVEL) -> Cutoff:
-    """Cut-off from the scores of the controls."""
-    marked = outliers(controls) if len(controls) >= min_controls else np.zeros(len(controls), bool)
+def cutoff_of(
+    controls: FloatArray,
+    min_controls: int,
+    level: float = LEVEL,
+    judged: FloatArray | None = None,
+) -> Cutoff:
+    """Cut-off from the scores of the controls.
+
+    ``judged`` are values by which outlying controls are told, where the scores themselves are too
+    skewed for that; None takes the scores.
+    """
+    by = controls if judged is None else judged
+    marked = outliers(by) if len(controls) >= min_controls else np.zeros(len(controls), bool)
     used = controls[~marked]
     n = len(used)
     nan = float("nan")

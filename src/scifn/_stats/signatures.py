@@ -37,6 +37,8 @@ class Signature:
     #: Cell type that it is computed on; "" for the whole sample.
     cells: str = ""
     note: str = ""
+    #: By what outlying controls are told; None: the score.
+    judged: Formula | None = None
 
 
 def _mean(y: FloatArray, _: BoolArray) -> FloatArray:
@@ -119,7 +121,9 @@ SIGNATURES: Final[dict[str, Signature]] = {
     "bodewes_ifn1_like": Signature(_mean_z, _MEAN_Z),
     "bodewes_m34_like": Signature(_mean_z, _MEAN_Z),
     "bodewes_m512_like": Signature(_mean_z, _MEAN_Z),
-    "mod_M1_2": Signature(_percent_raised, _PERCENT, note=_OTHERS),
-    "mod_M3_4": Signature(_percent_raised, _PERCENT, note=_OTHERS),
-    "mod_M5_12": Signature(_percent_raised, _PERCENT, note=_OTHERS),
+    # percentages of healthy donors are mostly near 0: a test for outliers of normal values would
+    # take the usual ones for outlying
+    "mod_M1_2": Signature(_percent_raised, _PERCENT, note=_OTHERS, judged=_mean),
+    "mod_M3_4": Signature(_percent_raised, _PERCENT, note=_OTHERS, judged=_mean),
+    "mod_M5_12": Signature(_percent_raised, _PERCENT, note=_OTHERS, judged=_mean),
 }

@@ -119,7 +119,10 @@ def _strata(
     score = np.full(len(y), np.nan)
     if known.any() and control.sum() >= 2:
         score[known] = scored.formula(y[known], control[known])
-    cut = cutoff_of(score[control], min_controls, scored.level)
+    judged = None
+    if scored.judged is not None and control.sum() >= 2:
+        judged = scored.judged(y[known], control[known])[control[known]]
+    cut = cutoff_of(score[control], min_controls, scored.level, judged)
     high, low, indeterminate, none = k.STRATA
     stratum = np.select(
         [~np.isfinite(score - cut.value), score > cut.high, score < cut.low],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pickle
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +117,31 @@ FLOATS = [name for name, (dtype, _) in STORAGES.items() if dtype in ("float32", 
 #: Every kind of storage that a matrix may come in, and those whose type holds log1p values.
 storage = pytest.fixture(_storage, params=list(STORAGES), name="storage")
 float_storage = pytest.fixture(_storage, params=FLOATS, name="float_storage")
+
+
+_DRAWN: dict[bytes, Any] = {}
+
+
+@pytest.fixture
+def drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the drawing of the same tables from an earlier test: it is most of a report's time.
+
+    For tests of what stands beside the figures. A figure of other tables is drawn all the same.
+    """
+    from scifn.report import _figures
+
+    anew = _figures.figure
+
+    def figure(draw: Any, *tables: Any, caption: str, alt: str, **options: Any) -> Any:
+        key = pickle.dumps((draw.__module__, draw.__qualname__, tables, options))
+        if key not in _DRAWN:
+            _DRAWN[key] = anew(draw, *tables, caption=caption, alt=alt, **options)
+        return replace(_DRAWN[key], caption=caption, alt=alt)
+
+    parts = [module for name, module in sys.modules.items() if name.startswith("scifn.report.")]
+    for part in parts:
+        if vars(part).get("figure") is anew and part is not _figures:
+            monkeypatch.setattr(part, "figure", figure)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -175,6 +175,7 @@ def test_references_are_those_of_the_sets_used(page):
     assert "mine" in page.text
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_simulated_data_says_so_everywhere():
     adata = cohort()
     adata.uns["truth"] = {"donors": pd.DataFrame({"donor": ["a"]})}
@@ -185,6 +186,7 @@ def test_simulated_data_says_so_everywhere():
     assert f'@top-center {{ content: "{_wording.SIMULATED}"' in html
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_text_of_the_user_is_only_text():
     adata = cohort(donor=EVIL)
     html = render(adata, title=EVIL)
@@ -204,6 +206,7 @@ def test_an_object_without_anything_gets_a_report():
     assert "3 cells; no expression matrix was read" in page.text
 
 
+@pytest.mark.usefixtures("drawn_once")
 @pytest.mark.parametrize("gone", [k.COVERAGE, k.BOUNDS, k.IMBALANCE, k.DONORS, k.INPUT])
 def test_a_missing_table_is_named_and_the_rest_is_there(gone):
     adata = cohort()
@@ -213,6 +216,7 @@ def test_a_missing_table_is_named_and_the_rest_is_there(gone):
     assert len(page.all("img")) >= 4
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_not_measurable_is_never_a_zero():
     adata = cohort()
     adata.obs[k.IFNA_EVIDENCE] = "not_measurable"
@@ -227,6 +231,7 @@ def test_not_measurable_is_never_a_zero():
     assert "transcript-positive cell types: not measurable" in text
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_step_that_could_not_be_done_says_why():
     adata = cohort()
     del adata.obs[k.IFNA_EVIDENCE], adata.uns[k.UNS][k.BOUNDS]
@@ -237,6 +242,7 @@ def test_a_step_that_could_not_be_done_says_why():
     assert "call scifn.tl.production" not in text
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_notes_on_donors_are_put_together():
     adata = cohort()
     table = adata.uns[k.UNS][k.DONORS]

@@ -286,6 +286,14 @@ def test_response_boxes_hold_the_quartiles():
     assert [t.get_text() for t in axes.get_xticklabels()] == ["B"]
 
 
+def test_response_without_conditions_or_controls_is_drawn_as_a_rate():
+    cells = pd.DataFrame({"lineage": "B", "condition": "", "response": np.arange(101.0)})
+    axes = _response.draw(cells, relative=False)
+    box = axes.patches[0].get_path().vertices[:, 1]
+    assert (box.min(), box.max()) == (25, 75)
+    assert "per 10,000" in axes.get_ylabel()
+
+
 def test_coverage_bars_are_shares():
     axes = _coverage.draw(coverage())
     widths = [p.get_width() for p in axes.patches]

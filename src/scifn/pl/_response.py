@@ -9,6 +9,7 @@ import numpy as np
 from scifn import _keys as k
 from scifn.pl import _style
 from scifn.pl._source import cell_table, donor_responses, reference_of
+from scifn.pl._triad_tables import against_controls
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,7 @@ def response(adata: AnnData, *, ax: Axes | None = None) -> Axes:
         donors=donor_responses(adata),
         ax=ax,
         reference=reference_of(adata),
+        relative=against_controls(adata, "response"),
     )
 
 
@@ -64,19 +66,24 @@ def draw(
     donors: pd.DataFrame | None = None,
     ax: Axes | None = None,
     reference: str | None = None,
+    relative: bool = True,
 ) -> Axes:
-    """Draw ``lineage, condition, response`` of cells; donors have the same columns."""
+    """Draw ``lineage, condition, response`` of cells; donors have the same columns.
+
+    ``relative`` says whether the response is an excess over controls, or a rate.
+    """
     cells = cells[np.isfinite(cells["response"].to_numpy(dtype=np.float64))]
     present = set(cells["lineage"].astype(str)) - {"Unassigned"}
     lineages = [name for name in k.LINEAGES if name in present]
-    conditions = _style.condition_order(cells["condition"], reference)
+    conditions = _style.condition_order(cells["condition"], reference) or [""]
     looks = _style.condition_looks(conditions)
     with _style.style():
         axes = _style.new_axes(ax, width=6.8, height=3.4)
         if not lineages:
             return _style.empty(axes, "The response was not measurable in any cell")
         step = 0.76 / max(len(conditions), 1)
-        axes.axhline(0, color=_style.RULE, lw=0.8, zorder=0)
+        if relative:
+            axes.axhline(0, color=_style.RULE, lw=0.8, zorder=0)
         for position, lineage in enumerate(lineages):
             for i, condition in enumerate(conditions):
                 x = position + (i - (len(conditions) - 1) / 2) * step
@@ -91,7 +98,8 @@ def draw(
         axes.set_xlim(-0.6, len(lineages) - 0.4)
         axes.set_xticks(range(len(lineages)), lineages)
         axes.tick_params(axis="x", length=0)
-        axes.set_ylabel("Type I interferon response\n(excess over the reference)")
+        unit = "excess over the reference" if relative else "weighted UMI per 10,000"
+        axes.set_ylabel(f"Type I interferon response\n({unit})")
         if len(conditions) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2,
                         handletextpad=0.2, columnspacing=1.4)  # fmt: skip

@@ -67,7 +67,7 @@ def triad_of(adata: AnnData) -> Triad:
         evidence,
         scores[[*names, *modules]] if modules else None,
         scores[[*names, RESPONSE]] if RESPONSE in scores else None,
-        (_against(adata, "response"), _against(adata, "capacity")),
+        (against_controls(adata, "response"), against_controls(adata, "capacity")),
     )
 
 
@@ -158,7 +158,7 @@ def pool(rows: pd.DataFrame, name: str) -> tuple[float, float]:
     return float(n.sum()), mean
 
 
-def _against(adata: AnnData, step: str) -> bool:
+def against_controls(adata: AnnData, step: str) -> bool:
     """Whether a step held cells against controls; a stored model counts as such."""
     record = adata.uns.get(k.UNS, {}).get(step, {})
     if not isinstance(record, Mapping):

@@ -79,7 +79,8 @@ def _table(rows: pd.DataFrame, reference: str | None) -> Table:
             lines.append([kind, condition or "all", f.count(tested), *cells])
     return Table(
         "Cells with evidence (of these strong), and the 95 % upper bound on detectable producers, "
-        "donors pooled (descriptive). A dash is not measurable, which is not zero.",
+        "donors pooled (descriptive). 0, ≤ 5 %: none was found, and up to 5 % are possible. A dash "
+        "is not measurable, which is not zero.",
         ["Cell type", "Condition", "Cells tested", *ligands],
         lines,
         frozenset({0, 1}),
@@ -87,15 +88,15 @@ def _table(rows: pd.DataFrame, reference: str | None) -> Table:
 
 
 def _cell(row: dict[Any, Any], tested: float) -> str:
-    """``none, ≤ 5.9 %``, or how many; the number tested where it is another one.
+    """``0, ≤ 5.9 %``, or how many; the number tested where it is another one.
 
     >>> _cell({"n_cells": 9, "n_weak": 0, "n_strong": 0, "upper95": 0.283}, 9)
-    'none, ≤ 28 %'
+    '0, ≤ 28 %'
     """
     n, weak, strong = (float(row[c]) for c in ("n_cells", "n_weak", "n_strong"))
     if not (n > 0 and np.isfinite(weak + strong)):
         return f.MISSING
-    found = f"{f.count(weak + strong)} ({f.count(strong)})" if weak + strong > 0 else "none"
+    found = f"{f.count(weak + strong)} ({f.count(strong)})" if weak + strong > 0 else "0"
     of = f" of {f.count(n)}" if n != tested else ""
     return f"{found}{of}, ≤ {f.percent(row['upper95'])}"
 

@@ -164,6 +164,7 @@ def response(m: Material) -> Section:
             m.cells,
             donors=donors,
             reference=m.reference,
+            relative=not str(means or "").startswith("absolute"),
             caption=f"Type I response{meaning}. Boxes: cells (middle half; whiskers 5th to 95th "
             "percentile). "
             "Points: donors, the unit of every comparison.",

@@ -52,6 +52,7 @@ def everything(folder: Path) -> None:
         "genesets.inc.md": gene_sets(),
         "identity.inc.md": figures("identity"),
         "interferon.inc.md": figures("interferon"),
+        "donors.inc.md": figures("donors"),
         "errors.rst": "Errors\n======\n\n.. automodule:: scifn._errors\n   :members:\n",
         "top.rst": api("scifn", "The whole job", ["run", "report"]),
         **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},

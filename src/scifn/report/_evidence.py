@@ -47,6 +47,7 @@ def bounds(m: Material, table: pd.DataFrame) -> list[Block]:
     """Every ligand that was tested: figure, table, and the sentences that limit it."""
     pooled = table["pooled"].to_numpy(dtype=bool)
     rows = table[pooled] if pooled.any() else table
+    rows = rows[~rows["cell_type"].astype(str).isin(k.NOT_COUNTED).to_numpy()]
     if not (rows["n_cells"].to_numpy(dtype=float) > 0).any():
         return [
             Note("No bound can be given: interferon transcripts are not measurable in any cell.")
@@ -78,10 +79,10 @@ def _table(rows: pd.DataFrame, reference: str | None) -> Table:
             cells = [_cell(by[name], tested) if name in by else f.MISSING for name in ligands]
             lines.append([kind, condition or "all", f.count(tested), *cells])
     return Table(
-        "Cells with evidence (of these strong), and the 95 % upper bound on detectable producers, "
-        "donors pooled (descriptive). 0, ≤ 5 %: none was found, and up to 5 % are possible. A dash "
-        "is not measurable, which is not zero.",
-        ["Cell type", "Condition", "Cells tested", *ligands],
+        "Of the cells tested, those with evidence (of these strong), and the 95 % upper bound on "
+        "detectable producers, donors pooled (descriptive). 0, ≤ 5 %: none was found, and up to "
+        "5 % are possible. A dash is not measurable, which is not zero.",
+        ["Cell type", "Condition", "Cells", *(name.replace("/", "/ ") for name in ligands)],
         lines,
         frozenset({0, 1}),
     )

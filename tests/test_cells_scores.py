@@ -237,6 +237,7 @@ def test_one_cell_alone_gets_the_number_that_it_got_then(cohort, tmp_path):
             )
     path.unlink()  # nothing holds it open
     assert one.uns["scifn"]["response"]["meaning"] == response.RELATIVE
+    assert one.uns["scifn"]["capacity"]["against"] == "control cells of the same type"
 
 
 def test_models_that_cannot_serve_are_refused(cohort, tmp_path):

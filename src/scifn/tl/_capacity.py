@@ -116,4 +116,6 @@ def _apply(
         "reference": result.reference,
         "weights": result.weights,
     }
+    if earlier is not None:  # whose cells the stored values are of
+        slot["capacity"]["against"] = str(earlier["against"])
     _slots.add_coverage(adata, result.coverage)

@@ -576,3 +576,31 @@ def test_level_with_a_covariate_and_freedman_lane():
     error = 3 * np.sqrt(0.05 * 0.95 / n_cohorts)
     assert abs((found.p_value < 0.05).mean() - 0.05) < error
     assert (fit(y, x, np.ones((15, 1))).p_value < 0.05).mean() > 0.5
+
+
+@pytest.mark.parametrize("paired", [None, "pair"])
+def test_cells_that_hardly_any_donor_has_make_no_difference(paired):
+    """Without a pDC anywhere, half a cell more tells the arms apart by the cells counted alone."""
+    table = cohort({"SLE": 8, "control": 8})
+    table["pair"] = [str(i % 8) for i in range(16)]
+    table["n_total"] = np.where(table["condition"] == "SLE", 2500, 7500) + np.arange(16)
+    table["n_pdc"] = 0.0
+    table.loc[[0, 9, 10], "n_pdc"] = 1.0
+    of_pdc = ["logit_pdc", "lr_pdc_breg", "ilr_1", k.JOINT]
+    found = _stats.imbalance(with_readouts(table), reference="control", paired=paired)
+    found = found.set_index("readout")
+    assert (found.loc[of_pdc, "status"] == "too_few_cells").all()
+    assert (
+        found.loc[of_pdc, ["effect", "ci_low", "p_value", "p_permutation", "p_adj"]]
+        .isna()
+        .all(axis=None)
+    )
+    unit = "donors" if paired is None else "pairs"
+    assert (
+        f"pDC in 3 of {16 if paired is None else 8} {unit}, 4 needed"
+        in found.loc["logit_pdc", "note"]
+    )
+    assert (found.drop(of_pdc)["status"] == "ok").all()
+    table.loc[11, "n_pdc"] = 1.0
+    found = _stats.imbalance(with_readouts(table), reference="control", paired=paired)
+    assert (found["status"] == "ok").all()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scifn import _keys as k
 from scifn._stats._design import Design
 from scifn._stats.shrinkage import BALANCES, RATIO, shrunken
 
@@ -27,6 +28,14 @@ RATIOS: Final[dict[str, tuple[str, str]]] = {
 #: Parts of the balance, in the order of its coordinates ilr_1 and ilr_2.
 PARTS: Final = ("n_pdc", "n_breg_like", "n_b_effector")
 COORDINATES: Final = ("ilr_1", "ilr_2")
+#: Donors that must have a cell of each kind: without, the half cell that is added to every count
+#: makes the log ratio follow the number of cells that were counted, and nothing else.
+MIN_SEEN: Final = 4
+_WORDS: Final = {
+    "n_pdc": "pDC",
+    "n_breg_like": "Breg-like B cells",
+    "n_b_effector": "effector B cells",
+}
 
 
 def two_parts(donors: pd.DataFrame, readout: str) -> FloatArray | None:
@@ -38,6 +47,26 @@ def two_parts(donors: pd.DataFrame, readout: str) -> FloatArray | None:
         return None
     a, b = (donors[c].to_numpy(dtype=np.float64) for c in (first, second))
     return np.column_stack([a, np.maximum(b - a, 0.0) if readout in SHARES else b])
+
+
+def unseen(donors: pd.DataFrame, part: Design, readout: str) -> str:
+    """Which cells of a log ratio hardly any donor of a comparison has, in words; "" if none."""
+    if readout in SHARES:
+        kinds: tuple[str, ...] = SHARES[readout][:1]
+    else:
+        kinds = PARTS if readout in (COORDINATES[0], k.JOINT) else RATIOS.get(readout, ())
+    for name in kinds:
+        if name not in donors:
+            continue
+        some = donors[name].to_numpy(dtype=np.float64)[part.rows] > 0
+        n = int((some.any(axis=1) if part.paired else some).sum())
+        if n < min(MIN_SEEN, len(part.rows)):
+            unit = "pairs" if part.paired else "donors"
+            return (
+                f"{_WORDS[name]} in {n} of {len(part.rows)} {unit}, {MIN_SEEN} needed: "
+                "the log ratio would follow the number of cells counted"
+            )
+    return ""
 
 
 def held(donors: pd.DataFrame, part: Design, readout: str, y: FloatArray) -> FloatArray:

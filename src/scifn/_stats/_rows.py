@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._stats._design import Design
-from scifn._stats._tested import Tested, TestedJointly
+from scifn._stats._tested import TOO_FEW_CELLS, Tested, TestedJointly
 from scifn._stats.adjust import family_of
 from scifn._stats.effects import cliffs_delta, hedges_g
 
@@ -29,6 +29,10 @@ def row_of(
     row["mean_reference"] = float(reference.mean()) if len(reference) else np.nan
     if test.fit is None:
         return row
+    if test.unseen and test.unseen[j]:
+        row["note"] = join(row["note"], test.unseen[j])
+        if test.status == "ok":
+            return row | {"status": TOO_FEW_CELLS}
     row |= {name: float(getattr(test.fit, name)[j]) for name in _FROM_FIT}
     row["df"] = float(test.fit.df)
     row["hedges_g"] = hedges_g(group, reference, paired=part.paired)

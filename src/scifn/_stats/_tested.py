@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from scifn import _keys as k
 from scifn._stats import wilcoxon
-from scifn._stats._counts import COORDINATES, held, held_balances, two_parts
+from scifn._stats._counts import COORDINATES, held, held_balances, two_parts, unseen
 from scifn._stats._design import Design, status_of
 from scifn._stats.betabinomial import likelihood_ratio
 from scifn._stats.effects import cliffs_delta
@@ -19,6 +20,9 @@ from scifn._stats.permutation import attainable, count_arrangements, permute
 from scifn._stats.quasibinomial import f_test
 
 FloatArray = NDArray[np.float64]
+
+#: Status of a log ratio of cells that hardly any donor has.
+TOO_FEW_CELLS = "too_few_cells"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Tested:
     fit: Fit | None = None
     p_permutation: FloatArray | None = None
     concordance: tuple[str, ...] = ()
+    #: Why the counts of a readout say nothing, "" where they do.
+    unseen: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,10 +67,11 @@ def run_tests(
     if status in ("not_measurable", "aliased"):
         return Tested(status, note, least)
     fitted = fit(y, part.regressor, part.nuisance)
+    few = tuple(unseen(donors, part, name) for name in names)
     if status == "ok" and fitted.df < 1:
         status, note = "no_residual_df", "as many coefficients as donors: no p-value"
     if status != "ok":
-        return Tested(status, note, least, fitted)
+        return Tested(status, note, least, fitted, unseen=few)
     values = [held(donors, part, name, y[:, j]) for j, name in enumerate(names)]
     p = permute(
         np.column_stack(values),
@@ -76,7 +83,7 @@ def run_tests(
         rng=np.random.default_rng(key),
     ).p_value
     said = _concordance(donors, part, names, y, fitted, p)
-    return Tested("ok", "", least, fitted, p, said)
+    return Tested("ok", "", least, fitted, p, said, few)
 
 
 def run_joint(
@@ -94,6 +101,9 @@ def run_joint(
         )
     if status != "ok":
         return TestedJointly(status, note, least)
+    few = unseen(donors, part, k.JOINT)
+    if few:
+        return TestedJointly(TOO_FEW_CELLS, few, least)
     joint = hotelling(y, part.regressor, part.nuisance)
     if joint.df < 1:
         why = "as many coefficients as donors: no p-value"

@@ -61,6 +61,8 @@ def imbalance(
     Columns ``_keys.IMBALANCE_COLUMNS``, a row a readout, and one of both balances together.
     ``status`` is ``ok``; ``no_significance`` (three donors in
     the smaller arm, or three pairs: effect and interval, no p-value); ``too_few_donors`` (fewer);
+    ``too_few_cells`` (fewer than four donors have a cell of one kind of a log ratio: no effect, for
+    it would follow the number of cells counted);
     ``constant`` (the readout does not vary); ``no_residual_df`` (as many coefficients as donors);
     ``aliased`` (a covariate determines the condition among the donors that have the readout);
     ``not_measurable`` (an arm has no donor with the readout).

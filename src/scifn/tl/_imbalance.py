@@ -78,7 +78,9 @@ def imbalance(
     Notes
     -----
     Below three donors an arm (or three pairs) a row has its effect and interval with the status
-    ``too_few_donors``, with three ``no_significance``; neither has a p-value. ``p_attainable`` is
+    ``too_few_donors``, with three ``no_significance``; neither has a p-value. Log ratios of cells
+    that fewer than four donors have at all are ``too_few_cells``, without an effect: half a cell
+    more in every donor makes them follow the number of cells counted. ``p_attainable`` is
     the smallest p that the design could give. Hedges' g and Cliff's delta are of the raw
     readouts, covariates play no part in them. ``concordance`` says which of t, permutation, rank
     test, quasi-binomial and beta-binomial regression of the counts have p < 0.05; none of them

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -30,6 +32,20 @@ def test_by_hand():
     # z = 1.098612, se = sqrt((1 + 0.32) / 6) = 0.469042
     assert found.ci_low == pytest.approx(np.tanh(1.0986123 - 1.959964 * 0.4690416))
     assert found.ci_high == pytest.approx(np.tanh(1.0986123 + 1.959964 * 0.4690416))
+
+
+def test_p_is_never_below_what_the_orders_within_conditions_can_give():
+    # five conditions of two: each pair goes up or down, so that 2 of 32 orders have rho = +-1
+    x = np.arange(10.0)
+    pairs = [c for c in "abcde" for _ in range(2)]
+    found = partial_spearman(x, x**2, conditions=pairs)
+    assert (found.rho, found.p_value) == (1.0, pytest.approx(2 / 2**5))
+    assert np.isnan([found.ci_low, found.ci_high]).all()
+    # ten donors, each in both conditions, are ten that can be exchanged
+    twice = partial_spearman(
+        np.r_[x, x], np.r_[x, x], conditions=["a"] * 10 + ["b"] * 10, donors=[*"0123456789"] * 2
+    )
+    assert twice.p_value == pytest.approx(2 / math.factorial(10))
 
 
 def test_without_covariates_it_is_spearman():

@@ -13,13 +13,14 @@ rows of one donor are not independent, and n is the number of donors.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from scifn._stats.ols import basis, leftover
 
@@ -79,8 +80,10 @@ def partial_spearman(
     Returns
     -------
     Partial
-        p from t with n - 2 - k degrees of freedom, the interval from Fisher's z with the
-        standard error of a rank correlation, sqrt((1 + rho^2 / 2) / (n - 3 - k)).
+        p from t with n - 2 - k degrees of freedom, but never below what the orders of donors
+        within their conditions could give at all (conditions of two donors each have few, and all
+        of them at the ends); the interval from Fisher's z with the standard error of a rank
+        correlation, sqrt((1 + rho^2 / 2) / (n - 3 - k)), NaN at a rho of 1 or -1.
 
     References
     ----------
@@ -99,9 +102,11 @@ def partial_spearman(
     q = basis(dummies if covariates is None else np.hstack([dummies, covariates]))
     k = q.shape[1] - 1
     scores = np.column_stack([_scores(values, q, stratum) for values in (x, y)])
+    least = _least_p(stratum, donors)
     if donors is not None:
         scores = _averaged(scores, donors)
-    return Partial(len(scores), k, *_correlate(scores, len(scores) - 2 - k, level))
+    rho, low, high, p = _correlate(scores, len(scores) - 2 - k, level)
+    return Partial(len(scores), k, rho, low, high, max(p, least) if np.isfinite(p) else p)
 
 
 def _scores(values: FloatArray, q: FloatArray, stratum: NDArray[np.intp]) -> FloatArray:
@@ -122,6 +127,21 @@ def _scores(values: FloatArray, q: FloatArray, stratum: NDArray[np.intp]) -> Flo
     return scores
 
 
+def _least_p(stratum: NDArray[np.intp], donors: Sequence[str] | None) -> float:
+    """Two over the orders that donors of the same conditions can be put in.
+
+    >>> _least_p(np.repeat(np.arange(5), 2), None)
+    0.0625
+    """
+    who = [str(i) for i in range(len(stratum))] if donors is None else donors
+    where: dict[str, list[int]] = {}
+    for name, i in zip(who, stratum, strict=True):
+        where.setdefault(str(name), []).append(int(i))
+    alike = Counter(tuple(sorted(places)) for places in where.values())
+    logs = special.gammaln(np.array(list(alike.values()), dtype=np.float64) + 1)
+    return min(1.0, float(2 * np.exp(-logs.sum())))
+
+
 def _averaged(scores: FloatArray, donors: Sequence[str]) -> FloatArray:
     """Mean of the rows of each donor."""
     who = np.unique(np.asarray(donors, dtype=str), return_inverse=True)[1]
@@ -140,7 +160,10 @@ def _correlate(scores: FloatArray, df: int, level: float) -> tuple[float, float,
     if df < MIN_DF:
         return rho, np.nan, np.nan, np.nan
     t = rho * np.sqrt(df / max(1 - rho**2, 1e-300))
-    z = np.arctanh(np.clip(rho, -1 + 1e-12, 1 - 1e-12))
+    p = float(2 * stats.t.sf(abs(t), df))
+    if abs(rho) == 1:
+        return rho, np.nan, np.nan, p
+    z = np.arctanh(rho)
     half = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + rho**2 / 2) / (df - 1))
     low, high = np.tanh([z - half, z + half])
-    return rho, float(low), float(high), float(2 * stats.t.sf(abs(t), df))
+    return rho, float(low), float(high), p

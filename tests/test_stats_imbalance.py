@@ -604,3 +604,32 @@ def test_cells_that_hardly_any_donor_has_make_no_difference(paired):
     table.loc[11, "n_pdc"] = 1.0
     found = _stats.imbalance(with_readouts(table), reference="control", paired=paired)
     assert (found["status"] == "ok").all()
+
+
+def test_an_interval_that_contradicts_the_permutation_is_named():
+    said = []
+    for seed in (19, 24):
+        table = cohort({"SLE": 6, "control": 6}, seed=seed, fold=0.4, cells=1500)
+        found = alone(_stats.imbalance(table, reference="control", n_permutations=99))
+        for row in found.to_dict("records"):
+            covers = row["ci_low"] <= 0 <= row["ci_high"]
+            torn = covers == (row["p_permutation"] < 0.05)
+            assert ("the 95 % interval" in row["note"]) == torn
+            if torn:
+                said.append((row["readout"], covers, "covers 0" in row["note"]))
+    assert said == [("lr_pdc_breg", True, True), ("logit_pdc", False, False)]
+
+
+def test_a_design_that_cannot_reach_the_level_says_so():
+    table = cohort({"SLE": 8, "control": 8})
+    # exchanged in one block of two donors only: the others hold one arm each
+    table["batch"] = ["1"] * 7 + ["2", "2"] + ["3"] * 7
+    found = alone(_stats.imbalance(table, reference="control", block="batch"))
+    assert (found["p_attainable"] == 1).all()
+    assert found["note"].str.contains("no p below 1 can").all()
+    assert not found["note"].str.contains("the 95 % interval").any()
+    few = cohort({"SLE": 4, "control": 4})
+    few["pair"] = [*"1234", *"1234"]
+    found = alone(_stats.imbalance(few, reference="control", paired="pair"))
+    assert found["note"].str.contains("no p below 0.125 can come of this design").all()
+    assert not few.pipe(_stats.imbalance, reference="control")["note"].str.contains("no p").any()

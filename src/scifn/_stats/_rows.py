@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._stats._design import Design
-from scifn._stats._tested import TOO_FEW_CELLS, Tested, TestedJointly
+from scifn._stats._tested import LEVEL, TOO_FEW_CELLS, Tested, TestedJointly
 from scifn._stats.adjust import family_of
 from scifn._stats.effects import cliffs_delta, hedges_g
 
@@ -46,7 +46,21 @@ def row_of(
         row["p_value"] = float(test.fit.p_value[j])
         row["p_permutation"] = float(test.p_permutation[j])
         row["concordance"] = test.concordance[j]
+        row["note"] = join(row["note"], _torn(test, j))
     return row
+
+
+def _torn(test: Tested, j: int) -> str:
+    """Where the interval, which is of the t, and the permutation do not say the same."""
+    if test.fit is None or test.p_permutation is None or test.attainable >= LEVEL:
+        return ""
+    covers = test.fit.ci_low[j] <= 0 <= test.fit.ci_high[j]
+    if bool(test.p_permutation[j] >= LEVEL) == bool(covers):
+        return ""
+    return (
+        f"the 95 % interval, of the t, {'covers' if covers else 'excludes'} 0, "
+        f"and p_permutation is {'below' if covers else 'not below'} {LEVEL}: borderline"
+    )
 
 
 def joint_row(part: Design, test: TestedJointly) -> Row:

@@ -21,6 +21,8 @@ from scifn._stats.quasibinomial import f_test
 
 FloatArray = NDArray[np.float64]
 
+#: p below which a difference is commonly claimed.
+LEVEL = 0.05
 #: Status of a log ratio of cells that hardly any donor has.
 TOO_FEW_CELLS = "too_few_cells"
 
@@ -83,7 +85,7 @@ def run_tests(
         rng=np.random.default_rng(key),
     ).p_value
     said = _concordance(donors, part, names, y, fitted, p)
-    return Tested("ok", "", least, fitted, p, said, few)
+    return Tested("ok", _out_of_reach(least), least, fitted, p, said, few)
 
 
 def run_joint(
@@ -123,7 +125,17 @@ def run_joint(
         return TestedJointly("constant", why, least)
     said = wilcoxon.concordance(0.0, {"F": joint.p_value, "permutation": p}, 0.0)
     why = f"Hotelling's F with {y.shape[1]} and {joint.df} degrees of freedom; directions are those"
-    return TestedJointly("ok", f"{why} of {' and '.join(COORDINATES)}", least, joint, p, said)
+    note = "; ".join(
+        x for x in (f"{why} of {' and '.join(COORDINATES)}", _out_of_reach(least)) if x
+    )
+    return TestedJointly("ok", note, least, joint, p, said)
+
+
+def _out_of_reach(least: float) -> str:
+    """What a design of few arrangements cannot give, in words; "" if it can."""
+    return (
+        f"no p below {least:.3g} can come of this design by permutation" if least >= LEVEL else ""
+    )
 
 
 def _measurable(part: Design, n_permutations: int) -> tuple[str, str, float]:

@@ -76,10 +76,10 @@ def grid(means: pd.DataFrame, keys: Sequence[tuple[str, str]], control: BoolArra
         Which rows are controls.
     """
     place = {key: i for i, key in enumerate(keys)}
-    row = np.array([place.get(key, -1) for key in zip(means["donor"], means["condition"],
-                                                       strict=True)])  # fmt: skip
+    pairs = zip(means["donor"], means["condition"], strict=True)
+    row = np.array([place.get(key, -1) for key in pairs], dtype=np.intp)
     types = tuple(t for t in k.CELL_TYPES if (means["cell_type"] == t).any())
-    column = np.array([types.index(t) for t in means["cell_type"]])
+    column = np.array([types.index(t) for t in means["cell_type"]], dtype=np.intp)
     used = row >= 0
     at = (row[used], column[used])
     shape = (len(keys), len(types))

@@ -252,6 +252,21 @@ def test_notes_on_donors_are_put_together():
     assert "9 donors with 400 to 409 counted cells, 500 needed for pDC readouts." in text
 
 
+def test_bulk_samples_are_no_cells():
+    rng = np.random.default_rng(0)
+    genes = ["IFI27", "IFI44", "IFI44L", "RSAD2"]
+    obs = pd.DataFrame({"group": ["HC"] * 8 + ["SLE"] * 4}, index=[f"S{i}" for i in range(12)])
+    x = np.log2(rng.uniform(90, 110, (12, 4)))
+    x[8:] += 4
+    adata = ad.AnnData(x, obs=obs, var=pd.DataFrame(index=genes))
+    scifn.tl.stratify(adata, condition="group", reference="HC", bulk=True)
+    text = Page(render(adata)).text
+    assert "12 samples (bulk, log2 expression); cells are not told apart." in text
+    assert "Strata of samples" in text
+    assert "SLE: 4 IFN-high, 0 IFN-low of 4" in text
+    assert "scifn.tl.annotate" not in text
+
+
 def test_same_object_same_page(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     adata = cohort()

@@ -24,6 +24,8 @@ LABELS: Final[dict[str, str]] = {
     "response_type1": "Type I response (log2)",
 }
 
+#: Status in words, where its name could be read as a result: "no significance" was not tested.
+STATUS_WORDS: Final = {"no_significance": "too few donors"}
 _COLUMNS: Final = (10, 56, 150)  # points right of the axis: n, effect, p or status
 
 
@@ -153,7 +155,7 @@ def _row(axes: Axes, y: int, row: Any) -> None:
         axes.plot([effect], [y], marker="s", ms=5.5, ls="", zorder=3,
                   color=_style.CONDITION_COLORS[2],
                   markerfacecolor=_style.CONDITION_COLORS[2] if whole else "white")  # fmt: skip
-    status = str(row["status"]).replace("_", " ")
+    status = STATUS_WORDS.get(str(row["status"]), str(row["status"]).replace("_", " "))
     words = p_value(p) if np.isfinite(p) else status
     if np.isfinite(p) and status not in ("ok", ""):
         words = f"{words} ({status})"

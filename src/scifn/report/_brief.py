@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scifn import _keys as k
-from scifn.pl._imbalance import label
+from scifn.pl._imbalance import STATUS_WORDS, label
 from scifn.pl._style import condition_order, type_order
 from scifn.report import _format as f
 from scifn.report import _held
@@ -52,6 +52,8 @@ def brief(material: Material) -> list[tuple[str, str]]:
 
 def _file(m: Material) -> str:
     record = m.input
+    if m.bulk:
+        return f"{f.plural(m.n_cells, 'sample')} (bulk, log2 expression); cells are not told apart."
     if not record:
         return f"{f.plural(m.n_cells, 'cell')}; no expression matrix was read."
     counts = {"as stored": "UMI counts", "recovered": "UMI counts, recovered exactly"}.get(
@@ -105,7 +107,7 @@ def _evidence(m: Material) -> str:
         because = f": {reason}" if reason else ""
         return f"{NOT_MEASURABLE}{because}. {NO_ABSENCE}"
     sentence = pdc_statement(m)
-    total = f"{f.plural(strong, 'cell')} with strong and {weak:,} with weak evidence"
+    total = f"{f.plural(strong, 'cell')} with strong and {weak:,} with weak IFNA evidence"
     return f"{total}. {sentence}" if sentence else f"{total}. Zero does not exclude secretion."
 
 
@@ -121,18 +123,27 @@ def pdc_statement(m: Material) -> str:
     if m.bounds is None:
         return ""
     pooled = m.bounds["pooled"].to_numpy(dtype=bool)
-    rows = m.bounds[pooled & (m.bounds["cell_type"].astype(str) == k.PDC).to_numpy()]
-    rows = rows[rows["ligand"].astype(str).str.upper().str.startswith("IFNA")]
-    said = [
-        (
-            f"In {row['condition']} (donors pooled, descriptive): "
-            if row["condition"] and len(rows) > 1
-            else "Donors pooled, descriptive: "
-        )
-        + str(row["statement"]).rstrip(".")
-        for _, row in rows.iterrows()
-    ]
-    return ". ".join(text for text in said if text) + ("." if said else "")
+    table = m.bounds[pooled & (m.bounds["ligand"] == k.LIGANDS["ifna"]).to_numpy()]
+    conditions = list(dict.fromkeys(table["condition"].astype(str)))
+    said = []
+    for condition in conditions:
+        mine = table[table["condition"].astype(str) == condition]
+        where = f"In {condition}" if condition and len(conditions) > 1 else "Donors pooled"
+        extra = "donors pooled, descriptive" if where != "Donors pooled" else "descriptive"
+        said.append(f"{where} ({extra}): {_of_pdc(mine)}")
+    return ". ".join(said) + ("." if said else "")
+
+
+def _of_pdc(rows: pd.DataFrame) -> str:
+    """Statement on pDC; where there are none, that, and the one on the most frequent type."""
+    pdc = rows[(rows["cell_type"] == k.PDC) & (rows["n_cells"] > 0)]
+    if len(pdc):
+        return str(pdc["statement"].iloc[0]).rstrip(".")
+    tested = rows[(rows["n_cells"] > 0) & ~rows["cell_type"].isin(k.NOT_COUNTED)]
+    if tested.empty:
+        return "no cell could be tested"
+    most = tested.sort_values("n_cells", ascending=False, kind="stable").iloc[0]
+    return f"no pDC to look at; {str(most['statement']).rstrip('.')}"
 
 
 def _response(m: Material) -> str:
@@ -148,13 +159,16 @@ def _response(m: Material) -> str:
             said = [_one_effect(row, several=several) for _, row in rows.iterrows()]
             text = "; ".join(said).replace("Type I response, ", "").replace(" (log2)", "")
             return f"{words}, difference of the donors’ means (log2): {text}."
-    return f"{words}, median over cells: {_medians(m)}."
+    absolute = str(m.record("response").get("meaning", "")).startswith("absolute")
+    unit = "weighted UMI per 10,000" if absolute else "excess over the controls’ mean, in its units"
+    return f"{words}, median over cells ({unit}): {_medians(m)}."
 
 
 def _medians(m: Material) -> str:
     if m.cells is None:
         return ""
-    conditions = condition_order(m.cells["condition"], m.reference)
+    # without conditions all cells are of one, whose name is empty
+    conditions = condition_order(m.cells["condition"], m.reference) or [""]
     parts = []
     for lineage in k.LINEAGES[:4]:
         chosen = m.cells[m.cells["lineage"] == lineage]
@@ -218,7 +232,7 @@ def _one_effect(row: pd.Series, *, several: bool) -> str:
         if np.isfinite(float(row["p_adj"])):
             p += f", adjusted {f.p_value(row['p_adj'])}"
         return f"{text}, {p})"
-    return f"{text}; {f.words(row['status'])}, no p-value)"
+    return f"{text}; {STATUS_WORDS.get(str(row['status']), f.words(row['status']))}, no p-value)"
 
 
 def not_told(m: Material) -> list[str]:
@@ -279,6 +293,8 @@ def _steps(m: Material) -> list[str]:
 
 
 def _tables(m: Material) -> list[str]:
+    if m.bulk:
+        return []
     heads = {
         "cells": "Cell types", "evidence": "Evidence", "donors": "Donor table",
         "imbalance": "Group comparison", "bounds": "Detection bounds",

@@ -62,6 +62,12 @@ class Material:
         return record if isinstance(record, Mapping) else {}
 
     @property
+    def bulk(self) -> bool:
+        """Whether rows are samples of bulk expression: strata, and nothing of cells."""
+        only = self.cells is None and self.donors is None
+        return only and bool(self.record(f"{k.STRATA_TABLE}_parameters").get("bulk", False))
+
+    @property
     def has_response(self) -> bool:
         """Whether any cell has a response score."""
         return (

@@ -30,6 +30,10 @@ _INPUT_WORDS = (
 
 def file(m: Material) -> Section:
     """What was in the file and what could be measured."""
+    if m.bulk:
+        rows = [("Samples", f.count(m.n_cells)), ("Features", f.count(m.n_features)),
+                ("Expression", "bulk, log2 as given"), ("Reference", str(m.reference))]  # fmt: skip
+        return Section("file", "What was in the file", [Facts(rows)])
     blocks: list[Block] = []
     facts = [
         (words, f.count(m.input[key]) if key.startswith("n_") else str(m.input[key]))

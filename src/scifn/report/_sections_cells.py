@@ -114,6 +114,7 @@ def _breg(m: Material) -> list[Block]:
             rows.append([name, f.words(row["evidence"]), f.count(row["n_cells"]), share])
     with_il10 = m.breg["n_il10"].sum(min_count=1)
     said = w.IL10.replace("k of n", f"{f.count(with_il10)} of {f.count(n)} B cells")
+    said += ". A UMI or more counts here, ambient RNA included; section 3 tests against it"
     return [
         Table(
             "Breg-like phenotypes of B cells (without plasmablasts and plasma cells).",

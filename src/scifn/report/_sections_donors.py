@@ -44,7 +44,10 @@ def donors(m: Material) -> Section:
     """The donor table, counts and readouts."""
     title = "Donors"
     if m.donors is None:
-        return Section("donors", title, [Absent(m.absent["donors"])])
+        found = [] if m.strata is None else strata(m, m.strata)
+        # a row of bulk expression is a sample: there are no cells of donors to miss
+        missing = [] if m.bulk else [Absent(m.absent["donors"])]
+        return Section("donors", "Samples" if m.bulk else title, [*missing, *found])
     table = m.donors
     blocks: list[Block] = [
         _fractions(m, table),

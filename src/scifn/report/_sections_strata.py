@@ -32,17 +32,19 @@ def strata(m: Material, table: pd.DataFrame) -> list[Block]:
          f.words(r["stratum"]), f.count(r["n_genes"]), f.percent(r["stability"])]
         for _, r in table.iterrows()
     ]  # fmt: skip
-    heads = ["Donor", "Condition", "Signature", "Score", "Cut-off", "90 % interval", "Stratum",
-             "Genes", "Stability"]  # fmt: skip
+    unit = "sample" if record.get("bulk") else "donor"
+    several = " Samples of one person are counted each." if record.get("bulk") else ""
+    heads = [unit.capitalize(), "Condition", "Signature", "Score", "Cut-off", "90 % interval",
+             "Stratum", "Genes", "Stability"]  # fmt: skip
     blocks: list[Block] = [
         figure(
             _strata.draw, table, record=record, reference=m.reference,
-            caption="Score of each donor, with the cut-off from the controls and its 90 % "
-            "interval, in which a donor is indeterminate.",
-            alt="Scores of the donors by condition; the table below holds every number.",
+            caption=f"Score of each {unit}, with the cut-off from the controls and its 90 % "
+            f"interval, in which a {unit} is indeterminate.{several}",
+            alt=f"Scores of the {unit}s by condition; the table below holds every number.",
         ),
         Text(_said(record), "Cut-off"),
-        Table(f"Strata of donors. {w.IFNGS}.", heads, rows, frozenset({0, 1, 2, 6})),
+        Table(f"Strata of {unit}s. {w.IFNGS}.", heads, rows, frozenset({0, 1, 2, 6})),
         Note(f"{w.RESEARCH_ONLY} Strata are {w.RESEARCH}."),
     ]  # fmt: skip
     serum = m.store.get(k.SERUM)
@@ -57,7 +59,7 @@ def _said(record: Mapping[str, Any]) -> str:
         beyond = f.percent(1 - float(record.get("level", 0.975)))
         said.append(
             f"Mean and {factor:.2f} standard deviations of {f.plural(n, 'control')}, which "
-            f"{beyond} of further healthy donors would exceed"
+            f"{beyond} of further controls would exceed"
         )
     else:
         said.append("There is none")

@@ -93,15 +93,21 @@ def render(adata: AnnData, *, title: str | None = None) -> str:
         lstrip_blocks=True,
     )
     m = gather(adata)
-    sections = [
-        _sections.file(m),
+    of_cells = [] if m.bulk else [
         _sections_cells.cells(m),
         _sections_interferon.interferon(m),
         _sections_interferon.response(m),
-        _sections_donors.donors(m),
+    ]  # fmt: skip
+    of_groups = [] if m.bulk else [
         _sections_donors.imbalance(m),
         *_sections_axis.sections(m),
         _sections_profiles.profiles(m),
+    ]  # fmt: skip
+    sections = [
+        _sections.file(m),
+        *of_cells,
+        _sections_donors.donors(m),
+        *of_groups,
         _methods.methods(m),
         _methods.provenance(m),
     ]

@@ -301,6 +301,10 @@ def test_measurements_keep_values_and_mark_censoring():
     assert not table(obs, measurements={"ifna": {}}).table["ifna_censored"].any()
     with pytest.raises(ArgumentError, match="only 'lod'"):
         table(obs, measurements={"ifna": {"limit": 2.0}})
+    with pytest.raises(ArgumentError, match=r"\['ifna'\] is 2.0; needed: \{'lod'"):
+        table(obs, measurements={"ifna": 2.0})
+    with pytest.raises(ArgumentError, match="measurements= is list; needed: a dict"):
+        table(obs, measurements=["ifna"])
     with pytest.raises(ArgumentError, match=r"must hold numbers, found '<2'"):
         table(cells(ifna="<2"), measurements={"ifna": {"lod": 2.0}})
 

@@ -39,6 +39,11 @@ def controls(
     if not mine.any():
         there = ", ".join(map(repr, sorted(values.unique())[:20]))
         msg = f"reference={reference!r}: no cell has it in obs[{condition!r}], which holds {there}."
+        if values.nunique() == 1:
+            msg += (
+                " Without controls nothing can be compared; scifn.tl.annotate, scifn.tl.production "
+                "and scifn.tl.response (without condition and reference) work on such cells."
+            )
         raise DesignError(msg)
     return np.asarray(mine, dtype=bool)
 

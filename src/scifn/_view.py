@@ -154,10 +154,9 @@ class PanelView:
             If the values are not counts.
         """
         if not self.is_counts:
-            record = self.record
-            msg = (
-                f"{purpose} needs UMI counts; {record['matrix']} holds {record['reason']}. {REMEDY}"
-            )
+            where = str(self.record["matrix"])
+            found = str(self.record["reason"]).removeprefix(f"{where}: ")
+            msg = f"{purpose} needs UMI counts; {where} holds {found}. {REMEDY}"
             raise ScaleError(msg)
 
 

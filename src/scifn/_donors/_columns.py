@@ -107,7 +107,17 @@ def measured(
     place is a decision of the analysis, not of the table.
     """
     out: dict[str, Column] = {}
+    if not isinstance(measurements, Mapping):
+        raise ArgumentError(
+            f"measurements= is {type(measurements).__name__}; needed: a dict of columns of obs, "
+            '{"ifna_serum": {"lod": 5.0}}; None in place of {"lod": 5.0} where there is no limit.'
+        )
     for name, options in measurements.items():
+        if options is not None and not isinstance(options, Mapping):
+            raise ArgumentError(
+                f"measurements[{name!r}] is {options!r}; needed: {{'lod': detection limit}} in the "
+                "units of the column, or None."
+            )
         unknown = sorted(set(options or {}) - {"lod"})
         if unknown:
             raise ArgumentError(

@@ -402,6 +402,13 @@ def test_machinery_and_ifnb1_are_looked_at():
     assert found.loc["rlr_resid", "rho"] == pytest.approx(1.0)
     assert np.isnan(found.loc["IFNB1", "rho"])
     assert "donors, 5 needed" in found.loc["IFNB1", "statement"]
+    # six samples of three donors are three donors
+    l1["donor"] = donors["donor"] = [f"d{i % 10}" for i in range(20)]
+    l1["condition"] = donors["condition"] = ["before"] * 10 + ["after"] * 10
+    made = sums.assign(**l1[["donor", "condition"]], IFNB1=0.0)
+    made.loc[made.index[[0, 1, 2, 10, 11, 12]], "IFNB1"] = 1.0
+    found = _stats.l1_association(l1, donors, None, made).set_index("readout")
+    assert "IFNB1 detected in 3 donors, 5 needed" in found.loc["IFNB1", "statement"]
 
 
 def test_restriction_is_freed_of_what_the_response_explains():

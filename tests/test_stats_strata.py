@@ -99,6 +99,17 @@ def test_too_few_controls_have_scores_only():
     assert "4 controls, 5 needed" in record["note"]
 
 
+def test_a_patient_in_two_conditions_counts_once_for_two_groups():
+    rng = np.random.default_rng(3)
+    before, after = rng.normal(10, 0.3, 20), rng.normal(5, 0.3, 20)
+    frame = expression(rng.normal(5, 0.3, 10), np.r_[before, after])
+    frame["donor"] = [f"C{i}" for i in range(10)] + [f"P{i}" for i in range(20)] * 2
+    frame.loc[30:, "condition"] = "treated"
+    record = strata(frame)[1]
+    assert record["n_patients"] == 20
+    assert "not tested, 20 patients, 30 needed" in record["bimodality"]
+
+
 def test_unmeasured_signature_is_not_computable():
     table, record = strata(expression(np.arange(6.0), np.arange(3.0)), genes=[])
     assert (table["stratum"] == "not_computable").all()

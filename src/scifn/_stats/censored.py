@@ -53,6 +53,9 @@ _EXACT = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 2000}
 def upper_limit(values: FloatArray, lod: float, min_controls: int) -> tuple[float, str]:
     """Concentration that 2.5 % of further controls would exceed, and how it was found.
 
+    That share is meant, and holds where most controls were detected. Where most were not, the few
+    detected ones look outlying among ties at the detection limit, and more would exceed it.
+
     Parameters
     ----------
     values

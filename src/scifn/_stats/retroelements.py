@@ -151,7 +151,7 @@ def _row(
     adjusts = bool(np.isfinite(intronic).any())
     use = np.isfinite(x) & np.isfinite(values) & (np.isfinite(intronic) | ~np.array(adjusts))
     who, condition = ([str(value) for value in part[c][use]] for c in _PAIR)
-    n, seen = len(set(who)), int((values[use] > 0).sum())
+    n, seen = len(set(who)), part["donor"][use & (values > 0)].nunique()
     found = Partial(n, 0, *[float("nan")] * 4)
     if n >= MIN_DONORS and seen >= at_least:
         covariates = intronic[use, None] if adjusts else None

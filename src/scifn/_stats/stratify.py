@@ -97,7 +97,10 @@ def stratify(
         "outlying_controls": ", ".join(names),
         "note": _note(scored, cut, len(genes), int((~known).sum()), min_controls),
     }
-    return table, record | two_groups(score[known & ~control])
+    # a patient counts once: two conditions of the same donors are no two groups of patients
+    patients = known & ~control
+    each = pd.Series(score[patients]).groupby(table["donor"].to_numpy()[patients], sort=False)
+    return table, record | two_groups(each.mean().to_numpy(dtype=np.float64))
 
 
 def formula_of(signature: str) -> Signature:

@@ -43,7 +43,11 @@ def _crosstalk(m: Material, table: pd.DataFrame) -> Section:
 
 def _line1(m: Material, table: pd.DataFrame) -> Section:
     """LINE-1 of donors, and what they are associated with."""
-    blocks: list[Block] = [Text(_LINE1), *_counted(m), _ratios(table)]
+    blocks: list[Block] = [Text(_LINE1), *_counted(m)]
+    if not table[["l1_young_umi", "l1_old_umi"]].notna().to_numpy().any():
+        # nothing was counted, and why is said: tables of dashes would say no more
+        return Section("line1", "LINE-1 retroelements", blocks)
+    blocks.append(_ratios(table))
     found = _table(m, k.L1_ASSOCIATION)
     if found is not None:
         first = [

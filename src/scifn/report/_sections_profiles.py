@@ -88,9 +88,9 @@ def _facts(row: Mapping[Hashable, Any]) -> list[tuple[str, str]]:
         ("Stratum", score),
         ("Response against the controls", f"z {f.effect(row['response_z'])}"),
         ("Type I against type II", balance),
-        ("Response strongest in", f.words(row["leading_cell_type"])),
+        ("Response beyond the controls’, strongest in", f.words(row["leading_cell_type"])),
         ("Interferon transcripts", f.words(row["ligand_evidence"])),
-        ("Pathway components", capacity),
+        ("Pathway components beyond the controls’", capacity),
         ("Young LINE-1 RNA", f.words(row["l1_status"])),
         ("pDC against the controls", _z(row, "pdc")),
         ("Breg-like against the controls", _z(row, "breg")),
@@ -141,10 +141,16 @@ def _responses(m: Material) -> dict[tuple[str, str], list[tuple[str, str]]]:
     names = [c for c in map(str, m.donors.columns) if c.startswith(prefix) and c[-3:] != "_se"]
     for key, row in _of_donor(m.donors):
         said = ", ".join(
-            f"{name.removeprefix(prefix).replace('T_NK', 'T/NK')} {f.effect(row[name])}"
+            f"{name.removeprefix(prefix).replace('T_NK', 'T/NK')} {_with_error(row, name)}"
             for name in names
             if np.isfinite(row[name])
         )
         if said:
-            out.setdefault(key, []).append(("Log2 response by lineage", said))
+            out.setdefault(key, []).append(("Log2 response by lineage (SE over cells)", said))
     return out
+
+
+def _with_error(row: Mapping[Hashable, Any], name: str) -> str:
+    """``1.93 (0.09)``: the value, and its standard error where there is one."""
+    error = float(row.get(f"{name}_se", np.nan))
+    return f.effect(row[name]) + (f" ({f.effect(error)})" if np.isfinite(error) else "")

@@ -264,7 +264,10 @@ def _preference(source: Source) -> tuple[int, int, bool]:
 def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
     if not sources:
         layers = ", ".join(map(repr, adata.layers)) or "none"
-        return f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY}"
+        return (
+            f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY} "
+            "With cell labels only, scifn.tl.donors(adata, ..., cell_type=) and the steps after it work."
+        )
     found = "; ".join(
         bad_cells(adata, source)
         if source.scale.kind == NOT_FINITE

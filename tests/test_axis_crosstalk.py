@@ -208,7 +208,7 @@ def test_missing_values_leave_a_donor_out():
     donors.loc[[0, 1], "logit_pdc"] = np.nan
     row = _stats.crosstalk(donors, sums).iloc[0]
     assert row["n_donors"] == 12
-    assert "2 of 14 samples left out" in row["statement"]
+    assert "2 of 14 samples left out (no value of logit_pdc)" in row["statement"]
     want = _stats.crosstalk(donors.iloc[2:].reset_index(drop=True), sums).iloc[0]
     assert row["rho"] == want["rho"]
 

@@ -104,6 +104,11 @@ BREG_KINDS: Final = ("transitional_like", "b10_like", "none", "NA")
 BREG_EVIDENCES: Final = ("none", "transcript", "protein")
 EVIDENCES: Final = ("none", "weak", "strong", "not_measurable")
 STRATA: Final = ("high", "low", "indeterminate", "not_computable")
+#: Types that are known to be able to make interferon: tested together, and named first.
+CANDIDATE_PRODUCERS: Final = (
+    PDC, ASDC, DC_UNRESOLVED, CDC, MONOCYTE,
+    KERATINOCYTE, FIBROBLAST, ENDOTHELIUM, EPITHELIUM,
+)  # fmt: skip
 #: Ligands whose transcripts are tested: name in columns -> name in tables. IFNA leads.
 LIGANDS: Final[dict[str, str]] = {
     "ifna": "IFNA", "ifnb1": "IFNB1", "ifnk": "IFNK", "ifn1_other": "IFNW1/IFNE", "ifnl": "IFNL",

@@ -266,7 +266,7 @@ def _nothing_to_read(adata: AnnData, sources: list[Source]) -> str:
         layers = ", ".join(map(repr, adata.layers)) or "none"
         return (
             f"this AnnData has no X, no raw and no layer 'counts' (layers: {layers}). {REMEDY} "
-            "With cell labels only, scifn.tl.donors(adata, ..., cell_type=) and the steps after it work."
+            "With cell labels only, scifn.tl.donors(adata, ..., cell_type=) and later steps work."
         )
     found = "; ".join(
         bad_cells(adata, source)

@@ -12,11 +12,7 @@ from typing import Final
 from scifn import _keys as k
 from scifn.genesets import _sets
 
-#: Types that are known to be able to make interferon: tested together.
-CANDIDATES: Final = (
-    k.PDC, k.ASDC, k.DC_UNRESOLVED, k.CDC, k.MONOCYTE,
-    k.KERATINOCYTE, k.FIBROBLAST, k.ENDOTHELIUM, k.EPITHELIUM,
-)  # fmt: skip
+CANDIDATES: Final = k.CANDIDATE_PRODUCERS
 #: Types that cannot, so what they hold is soup.
 ABSENT: Final = (
     k.T_NK, k.B_NAIVE, k.B_MEMORY, k.B_TRANSITIONAL, k.B_ATYPICAL, k.B_UNRESOLVED,

@@ -112,6 +112,8 @@ def _row(
         if np.isnan(column).all():
             why.append(reason)
     use = np.isfinite(values[0]) & np.isfinite(values[1])
+    # a readout that all donors have is no reason why one is left out
+    lacking = [name for name, x in zip(pair, values, strict=True) if np.isnan(x).any()]
     who, condition = ([str(x) for x in donors[c][use]] for c in ("donor", "condition"))
     n = len(set(who))
     found = Partial(n, 0, *[float("nan")] * 4)
@@ -126,7 +128,7 @@ def _row(
         "ci_high": found.ci_high,
         "p_value": found.p_value,
         "adjusted_for": "condition" if len(set(condition)) > 1 else "",
-        "statement": "; ".join(_said(found, pair, levels, use, len(use), why)),
+        "statement": "; ".join(_said(found, pair, levels, use, lacking, why)),
     }
 
 
@@ -147,7 +149,7 @@ def _said(
     pair: tuple[str, str],
     levels: Mapping[str, Expression],
     use: NDArray[np.bool_],
-    n_rows: int,
+    lacking: list[str],
     why: list[str],
 ) -> list[str]:
     said = []
@@ -166,11 +168,11 @@ def _said(
                 f"{gene} detected in {_POPULATIONS[population][2]} of {some} of {int(use.sum())} "
                 "samples; expression is a condition for an effect, not evidence of one"
             )
-    lost = n_rows - int(use.sum())
+    lost = int((~use).sum())
     if lost and use.any():
-        said.append(f"{lost} of {n_rows} samples left out ({'; '.join(_gates(pair, levels))})")
+        said.append(f"{lost} of {len(use)} samples left out ({'; '.join(_gates(lacking, levels))})")
     return [*said, NOT_CAUSAL, _ONE_OF_MANY]
 
 
-def _gates(pair: tuple[str, str], levels: Mapping[str, Expression]) -> list[str]:
-    return [levels[n].gate if n in levels else f"no value of {n}" for n in pair]
+def _gates(names: list[str], levels: Mapping[str, Expression]) -> list[str]:
+    return [levels[n].gate if n in levels else f"no value of {n}" for n in names]

@@ -71,7 +71,7 @@ def _bound(rows: pd.DataFrame) -> float:
 
 
 def _seen(rows: pd.DataFrame) -> str:
-    """Evidence by ligand and type; where there is none, the bound in the most telling type."""
+    """Evidence by ligand and type; where there is none, the bound in pDC, or in another maker."""
     said = []
     for ligand in dict.fromkeys(rows["ligand"]):
         part = rows[rows["ligand"] == ligand]
@@ -89,7 +89,9 @@ def _seen(rows: pd.DataFrame) -> str:
         return "; ".join(said)
     first = rows[rows["ligand"] == rows["ligand"].iloc[0]]
     pdc = first[first["cell_type"] == k.PDC]
-    row = (pdc if len(pdc) else first.sort_values("n_cells", ascending=False)).iloc[0]
+    able = first[first["cell_type"].isin(k.CANDIDATE_PRODUCERS)]
+    others = (able if len(able) else first).sort_values("n_cells", ascending=False, kind="stable")
+    row = (pdc if len(pdc) else others).iloc[0]
     return (
         f"none; {row['ligand']} in at most {100 * row['upper95']:.2g} % of "
         f"{int(row['n_cells'])} {row['cell_type']}{'' if len(pdc) else '; no pDC'}"

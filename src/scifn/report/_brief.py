@@ -142,7 +142,10 @@ def _of_pdc(rows: pd.DataFrame) -> str:
     tested = rows[(rows["n_cells"] > 0) & ~rows["cell_type"].isin(k.NOT_COUNTED)]
     if tested.empty:
         return "no cell could be tested"
-    most = tested.sort_values("n_cells", ascending=False, kind="stable").iloc[0]
+    # T cells without a transcript of IFNA are no news
+    able = tested[tested["cell_type"].isin(k.CANDIDATE_PRODUCERS)]
+    chosen = able if len(able) else tested
+    most = chosen.sort_values("n_cells", ascending=False, kind="stable").iloc[0]
     return f"no pDC to look at; {str(most['statement']).rstrip('.')}"
 
 

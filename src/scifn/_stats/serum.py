@@ -221,6 +221,8 @@ def _counted(classes: list[str]) -> str:
     """How many donors of each class, with what a discordant one may mean."""
     both_high, both_low, serum_only, response_only, *_ = k.SERUM_CLASSES
     n = {name: classes.count(name) for name in k.SERUM_CLASSES}
+    if not any(n[name] for name in (both_high, both_low, serum_only, response_only)):
+        return "no donor has both classes, so none is counted as concordant or not"
     said = [
         f"{n[both_high] + n[both_low]} donors concordant",
         f"{n[serum_only]} with serum raised and response low",

@@ -95,7 +95,8 @@ def public_functions() -> dict[str, FunctionType]:
     for name in MODULES:
         module = importlib.import_module(f"scifn.{name}")
         found |= {f"{name}.{key}": getattr(module, key) for key in module.__all__}
-    found |= {name: getattr(scifn, name) for name in LAZY}
+    # by the module that defines it: scifn.report is a (callable) module once someone imported it
+    found |= {name: getattr(importlib.import_module(scifn._FUNCTIONS[name]), name) for name in LAZY}
     return {name: value for name, value in found.items() if isinstance(value, FunctionType)}
 
 

@@ -368,10 +368,10 @@ def test_ids_and_symbols_of_a_real_file_agree(shared_data: Path, file: str) -> N
 @pytest.mark.parametrize(
     ("file", "n_found", "n_ifna"),
     [
-        ("celltypist_sample", 598, 13),
-        ("kang_ifnb_fullgenes_annot", 533, 0),
+        ("celltypist_sample", 597, 13),
+        ("kang_ifnb_fullgenes_annot", 532, 0),
         ("csle_bcells_neharbelaid", 288, 0),
-        ("sle_wb_GSE49454", 598, None),
+        ("sle_wb_GSE49454", 597, None),
     ],
 )
 def test_panel_in_real_files(

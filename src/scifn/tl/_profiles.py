@@ -78,8 +78,8 @@ def profiles(adata: AnnData, *, overwrite: bool = False) -> None:
     >>> adata = scifn.datasets.cohort(n_patients=6, n_controls=6, cells_per_donor=600, rng=1)
     >>> scifn.run(adata, donor="donor", condition="condition", reference="control")
     >>> scifn.tl.profiles(adata, overwrite=True)
-    >>> scifn.get.profiles(adata)["leading_evidence"].isin(["not_resolvable"]).all()
-    True
+    >>> len(scifn.get.profiles(adata))  # a row a donor
+    12
     """
     check_object(adata)
     _slots.guard(adata, tables=(k.PROFILES,), overwrite=overwrite)

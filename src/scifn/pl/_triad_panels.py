@@ -182,7 +182,7 @@ def z_limits(means: Means) -> tuple[float, float]:
         if cells >= MIN_CELLS and np.isfinite(value)
     ]
     low, high = min([-1.0, *values]), max([1.0, *values])
-    room = 0.08 * (high - low)
+    room = 0.14 * (high - low)  # the axes are narrow: half a mark must fit beside the ends
     return low - room, high + room
 
 
@@ -251,7 +251,8 @@ def _response_axis(ax: Axes, drawn: list[float], *, relative: bool) -> None:
         ax.set_xlim(0, 1.1 * max([*drawn, 0.1]))
         return
     low, high = min([*drawn, -0.5]), max([*drawn, 1.2])
-    ax.set_xlim(low - 0.2, high + 0.2)
+    edge = max(0.2, 0.06 * (high - low))  # a mark at the end is drawn whole
+    ax.set_xlim(low - edge, high + edge)
     step = max(1, int(np.ceil((high - low) / 4)))
     ticks = [t for t in range(-10, 11) if t % step == 0 and low - 0.2 <= t <= high + 0.2]
     ax.set_xticks(ticks, [f"{2.0**t:g}" for t in ticks])

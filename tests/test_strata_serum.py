@@ -83,6 +83,20 @@ def test_limit_of_the_controls():
     assert how == ""
 
 
+def test_detected_controls_are_not_outlying_among_ties_at_the_detection_limit():
+    """Twelve of twenty controls below it: the eight others belong, one far above them does not."""
+    x = stats.norm.ppf((np.arange(20) + 0.5) / 20)
+    lod = float(stats.norm.ppf(0.6))
+    limit, how = upper_limit(10**x, 10**lod, 5)
+    assert how == "prediction limit of the controls"
+    fitted = normal_fit(np.maximum(x, lod), lod)
+    assert np.log10(limit) == pytest.approx(fitted[0] + factor(20) * fitted[1])
+    spoiled = x.copy()
+    spoiled[0] = 6.0  # one of the low ones is ill
+    found = np.log10(upper_limit(10**spoiled, 10**lod, 5)[0])
+    assert found == pytest.approx(np.log10(upper_limit(10 ** x[1:], 10**lod, 5)[0]))
+
+
 def test_values_below_the_limit_are_tied():
     found = floored(np.array([0.0, 4.9, 5.0, 7.0, np.nan]), 5.0)
     np.testing.assert_array_equal(found, [5, 5, 5, 7, np.nan])

@@ -14,6 +14,7 @@ from scipy import optimize, stats
 from scifn._stats.cutoff import factor, outliers
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 #: Detected values that a mean and a spread need.
 MIN_DETECTED = 3
@@ -50,11 +51,30 @@ def normal_fit(x: FloatArray, limit: float) -> tuple[float, float]:
 _EXACT = {"xatol": 1e-9, "fatol": 1e-9, "maxiter": 2000}
 
 
+def _outlying(x: FloatArray, limit: float) -> BoolArray:
+    """Controls too high to belong to the others, by the test that strata use.
+
+    Among ties at the detection limit every detected value would look outlying. So values below it
+    are spread over the quantiles that they must have, of a fit to all but the highest tenth (the
+    ones that the test looks at, which would widen it).
+    """
+    none = np.zeros(len(x), dtype=np.bool_)
+    rest = np.sort(x)[: -max(1, len(x) // 10)]
+    if (x > limit).sum() < MIN_DETECTED or (rest > limit).sum() < 2:
+        return none
+    mean, sd = normal_fit(rest, limit)
+    below = x <= limit
+    share = (np.arange(below.sum()) + 0.5) / max(int(below.sum()), 1)
+    spread = x.copy()
+    spread[below] = mean + sd * stats.norm.ppf(share * stats.norm.cdf(limit, mean, sd))
+    return outliers(spread)
+
+
 def upper_limit(values: FloatArray, lod: float, min_controls: int) -> tuple[float, str]:
     """Concentration that 2.5 % of further controls would exceed, and how it was found.
 
-    That share is meant, and holds where most controls were detected. Where most were not, the few
-    detected ones look outlying among ties at the detection limit, and more would exceed it.
+    That share is meant, and holds where most controls were detected. Where most were not, it is
+    about twice as many: mean and spread then rest on a few values.
 
     Parameters
     ----------
@@ -76,7 +96,7 @@ def upper_limit(values: FloatArray, lod: float, min_controls: int) -> tuple[floa
         return detection, "detection limit" if np.isfinite(lod) else ""
     bottom = lod if lod > 0 else float(positive.min()) / 2
     x = np.log10(np.maximum(values, bottom))
-    x = x[~outliers(x)]
+    x = x[~_outlying(x, float(np.log10(bottom)))]
     seen = x > np.log10(bottom)
     if not seen.any():
         return (detection, "detection limit") if np.isfinite(lod) else (bottom, "lowest value")

@@ -13,9 +13,9 @@ from scipy import stats
 import scifn
 from scifn import _keys as k
 from scifn._errors import MissingKeyError, OverwriteError
-from scifn._stats import profile_words as words
 from scifn._stats.controls import against
 from scifn._stats.leading import Told, leading_evidence
+from scifn._stats.profile_steps import ligands
 from scifn._stats.profiles import Tables, profiles
 from scifn._stats.type_grid import grid
 
@@ -111,22 +111,20 @@ def _bounds(strong: dict[str, int], n_pdc: int = 40) -> pd.DataFrame:
 
 
 def test_ligand_needs_strong_evidence_that_controls_do_not_show() -> None:
-    found = words.ligands(_bounds({"P1": 2}), KEYS, CONTROL)
+    found = ligands(_bounds({"P1": 2}), KEYS, CONTROL)
     assert (
         found.told.words()[-4:] == ["within_controls", "beyond_controls"] + ["within_controls"] * 2
     )
     assert found.text[-3] == "IFNA: 2 strong, 0 weak of 40 pDC"
     assert found.text[-1] == "none; IFNA in at most 7.2 % of 40 pDC"
-    common = words.ligands(_bounds({"P1": 2, "C03": 1}), KEYS, CONTROL)
+    common = ligands(_bounds({"P1": 2, "C03": 1}), KEYS, CONTROL)
     assert "beyond_controls" not in common.told.words()
 
 
 def test_a_few_pdc_without_transcripts_exclude_nothing() -> None:
-    assert set(words.ligands(_bounds({}, n_pdc=5), KEYS, CONTROL).told.words()) == {"not_excluded"}
-    assert set(words.ligands(_bounds({}, n_pdc=29), KEYS, CONTROL).told.words()) == {
-        "within_controls"
-    }
-    assert set(words.ligands(None, KEYS, CONTROL).told.words()) == {"not_measurable"}
+    assert set(ligands(_bounds({}, n_pdc=5), KEYS, CONTROL).told.words()) == {"not_excluded"}
+    assert set(ligands(_bounds({}, n_pdc=29), KEYS, CONTROL).told.words()) == {"within_controls"}
+    assert set(ligands(None, KEYS, CONTROL).told.words()) == {"not_measurable"}
 
 
 def _means(shift: dict[tuple[str, str, str], float]) -> pd.DataFrame:

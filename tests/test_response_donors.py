@@ -11,7 +11,7 @@ from scipy import sparse
 from scifn import _donors, _stats, get, tl
 from scifn import _keys as k
 from scifn._cells import response
-from scifn._donors._response import compartment
+from scifn._stats.composition import compartment
 
 WEIGHTS = {"B": 0.1, "Mono": 0.2, "T/NK": 0.7}
 #: Mean response of a cell of each type, of a donor that responds.

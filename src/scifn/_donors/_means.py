@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scifn import _keys as k
+from scifn._donors._grouped import mean_of_cells
 from scifn._donors._labels import IntArray
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
@@ -52,16 +53,7 @@ def type_means(
     for name, column in scores.items():
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)[keep]
         known = np.isfinite(values)
-        at, values = member[known], values[known]
-        n = np.bincount(at, minlength=len(groups)).astype(np.float64)
-        total = np.bincount(at, weights=values, minlength=len(groups))
-        mean = np.divide(total, n, out=np.full(len(groups), np.nan), where=n > 0)
-        square = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=len(groups))
-        room = n * (n - 1)
-        out[name] = mean
-        out[f"{name}_se"] = np.sqrt(
-            np.divide(square, room, out=np.full(len(groups), np.nan), where=room > 0)
-        )
+        _, out[name], out[f"{name}_se"] = mean_of_cells(values[known], member[known], len(groups))
     return pd.DataFrame(out)
 
 

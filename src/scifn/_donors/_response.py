@@ -16,30 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._donors._grouped import mean_of_cells
 from scifn._donors._labels import IntArray
+from scifn._stats.composition import ANTIBODY, MIN_CELLS, MIN_COVERED, MIN_SHARE, compartment
+from scifn._stats.folds import log2_fold
 
 FloatArray = NDArray[np.float64]
 
-#: Cells that a mean over cells needs.
-MIN_MEAN: Final = 10
-#: Share of the control cells from which on a compartment counts; share that the compartments of a
-#: donor must make up together. As for strata.
-MIN_SHARE, MIN_COVERED = 0.02, 0.8
-#: Lowest rate over controls that a donor's logarithm shows: no count at all is not minus infinity.
-FLOOR: Final = 0.01
-_ANTIBODY: Final = (k.PLASMABLAST, k.PLASMA)
 _COMPARTMENTS: Final = (*(x for x in k.LINEAGES if x != "Unassigned"), k.PLASMA)
-
-
-def compartment(cell_type: str) -> str:
-    """Lineage, with plasmablasts and plasma cells apart from B cells; "" of what is not counted.
-
-    >>> compartment("B naive"), compartment("Plasmablast"), compartment("Platelet")
-    ('B', 'Plasma', '')
-    """
-    if cell_type in k.NOT_COUNTED:
-        return ""
-    return k.PLASMA if cell_type in _ANTIBODY else k.LINEAGE_OF[cell_type]
 
 
 def composition(reference: pd.DataFrame) -> dict[str, float]:
@@ -60,7 +44,7 @@ def composition(reference: pd.DataFrame) -> dict[str, float]:
     mine = reference[reference["score"].astype(str) == "type1"]
     n = dict(zip(mine["group"].astype(str), mine["n_cells"].astype(float), strict=True))
     count = {name: n.get(f"lineage {name}", 0.0) for name in _COMPARTMENTS}
-    count[k.PLASMA] = sum(n.get(name, 0.0) for name in _ANTIBODY)
+    count[k.PLASMA] = sum(n.get(name, 0.0) for name in ANTIBODY)
     count["B"] -= count[k.PLASMA]
     count["Other"] -= sum(n.get(name, 0.0) for name in (k.PLATELET, k.ERYTHROCYTE))
     total = sum(count.values())
@@ -119,14 +103,9 @@ def _mean(
     score: FloatArray, rows: IntArray, use: NDArray[np.bool_], n_rows: int
 ) -> tuple[FloatArray, FloatArray]:
     """Mean of the cells of each row and its standard error; NaN of fewer than ten cells."""
-    at, values = rows[use], score[use]
-    n = np.bincount(at, minlength=n_rows).astype(np.float64)
-    enough = n >= MIN_MEAN
-    total = np.bincount(at, weights=values, minlength=n_rows)
-    mean = np.divide(total, n, out=np.full(n_rows, np.nan), where=enough)
-    squares = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=n_rows)
-    variance = np.divide(squares, n * (n - 1), out=np.full(n_rows, np.nan), where=enough)
-    return mean, np.sqrt(variance)
+    n, mean, se = mean_of_cells(score[use], rows[use], n_rows)
+    few = n < MIN_CELLS
+    return np.where(few, np.nan, mean), np.where(few, np.nan, se)
 
 
 def _together(
@@ -145,6 +124,6 @@ def _together(
 
 def _logged(name: str, mean: FloatArray, se: FloatArray) -> dict[str, FloatArray]:
     """Both on the scale of donors, log2(1 + response)."""
-    fold = np.maximum(1.0 + mean, FLOOR)
     column = f"{k.RESPONSE_OF}{name}"
-    return {column: np.log2(fold), f"{column}_se": se / (fold * np.log(2))}
+    fold, error = log2_fold(mean, se)
+    return {column: fold, f"{column}_se": error}

@@ -20,6 +20,8 @@ FloatArray = NDArray[np.float64]
 #: Cells of a compartment that a donor needs for it; share of the controls' UMI from which on a
 #: compartment counts; share that a donor's compartments must make up together.
 MIN_CELLS, MIN_SHARE, MIN_COVERED = 10, 0.02, 0.8
+#: Types that make antibodies: a compartment of their own.
+ANTIBODY = (k.PLASMABLAST, k.PLASMA)
 
 
 def standardized(
@@ -48,7 +50,7 @@ def standardized(
     donors = counted[["donor", "condition"]].drop_duplicates(ignore_index=True)
     if cells:
         counted = counted[counted["cell_type"] == cells]
-    part = [_compartment(str(t)) for t in counted["cell_type"]]
+    part = [compartment(str(t)) for t in counted["cell_type"]]
     columns = ["n_cells", "total_umi", *genes]
     by = counted[columns].groupby(
         [counted["donor"], counted["condition"], np.array(part, dtype=object)], sort=False
@@ -80,8 +82,12 @@ def standardized(
     return pd.concat([donors, pd.DataFrame(y, columns=list(genes))], axis=1), weights
 
 
-def _compartment(cell_type: str) -> str:
-    """Lineage, with plasmablasts and plasma cells apart from B cells."""
-    if cell_type in (k.PLASMABLAST, k.PLASMA):
-        return k.PLASMA
-    return k.LINEAGE_OF.get(cell_type, k.OTHER)
+def compartment(cell_type: str) -> str:
+    """Lineage, with plasmablasts and plasma cells apart from B cells; "" of what is not counted.
+
+    >>> compartment("B naive"), compartment("Plasmablast"), compartment("Platelet")
+    ('B', 'Plasma', '')
+    """
+    if cell_type in k.NOT_COUNTED:
+        return ""
+    return k.PLASMA if cell_type in ANTIBODY else k.LINEAGE_OF.get(cell_type, k.OTHER)

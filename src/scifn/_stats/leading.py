@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
 
-NOT_RESOLVABLE = "not_resolvable"
+NOT_RESOLVABLE, NOT_MEASURABLE = "not_resolvable", "not_measurable"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Told:
         names = np.where(self.met, "beyond_controls", "within_controls")
         if self.open is not None:
             names = np.where(self.open & ~self.met, "not_excluded", names)
-        return [str(x) for x in np.where(self.measured, names, "not_measurable")]
+        return [str(x) for x in np.where(self.measured, names, NOT_MEASURABLE)]
 
 
 def leading_evidence(strata: Sequence[str], steps: Mapping[str, Told]) -> list[str]:

@@ -13,10 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._stats import profile_words as words
 from scifn._stats.controls import Range, against
-from scifn._stats.leading import Told, leading_evidence
-from scifn._stats.stratify import outliers
+from scifn._stats.cutoff import outliers
+from scifn._stats.folds import log2_fold
+from scifn._stats.leading import NOT_MEASURABLE, Told, leading_evidence
+from scifn._stats.profile_steps import l1, ligands
+from scifn._stats.profile_words import statements
 from scifn._stats.type_grid import Grid, grid
 
 FloatArray = NDArray[np.float64]
@@ -26,6 +28,9 @@ BoolArray = NDArray[np.bool_]
 LEVEL = 0.05
 #: Mean residual (SD of control cells) below which a module is not called raised, whatever its z.
 MIN_RESIDUAL = 0.25
+#: Log2 by which the receptor's genes must exceed those of the controls.
+MIN_RECEPTOR = 0.5
+_RESPONSE, _BALANCE, _BRAKES = "response_type1", "response_balance", "brakes"
 #: Standard errors of 95 %.
 _Z = 1.959964
 
@@ -63,21 +68,21 @@ def profiles(tables: Tables) -> pd.DataFrame:
     out = pd.concat([out, _balance(cells, control, usual)], axis=1)
     out["leading_cell_type"], response_z = _leading_types(cells, control, usual)
     out["response_z"] = response_z
-    ligands = words.ligands(tables.bounds, keys, control)
-    out["ligand_evidence"] = ligands.text
+    seen = ligands(tables.bounds, keys, control)
+    out["ligand_evidence"] = seen.text
     capacity = _capacity(cells, control)
     out = pd.concat([out, capacity.table], axis=1)
     receptor_z, receptor = _receptors(tables.receptors, keys, control)
     out["receptor_z"] = receptor_z
-    out["l1_status"], out["l1_z"] = words.l1(tables.l1, keys, control, LEVEL)
+    out["l1_status"], out["l1_z"] = l1(tables.l1, keys, control, LEVEL)
     for name, readout in (("pdc", "logit_pdc"), ("breg", "logit_breg_of_b")):
         out = pd.concat([out, _placed(donors, readout, name, control)], axis=1)
-    steps = {"ligand": ligands.told, "sensor": capacity.told, "receptor": receptor}
+    steps = {"ligand": seen.told, "sensor": capacity.told, "receptor": receptor}
     found = leading_evidence(out["stratum"].tolist(), steps)
     for name, told in steps.items():
         out[name] = told.words()
     out["leading_evidence"] = found
-    out["statement"] = words.statements(out)
+    out["statement"] = statements(out)
     rest = [name for name in out if name not in k.PROFILES_COLUMNS]
     return out[[*k.PROFILES_COLUMNS, *rest]]
 
@@ -97,35 +102,30 @@ def _strata(strata: pd.DataFrame | None, keys: list[tuple[str, str]]) -> pd.Data
 def _usual(cells: Grid | None, control: BoolArray) -> BoolArray:
     """Controls whose response does not stand out from that of the others."""
     usual = control.copy()
-    if cells is not None and cells.has(words.RESPONSE):
-        response = cells.standardized(words.RESPONSE)[0]
+    if cells is not None and cells.has(_RESPONSE):
+        response, _ = log2_fold(*cells.standardized(_RESPONSE))
         known = np.flatnonzero(control & np.isfinite(response))
-        usual[known[outliers(_log2(response[known]))]] = False
+        usual[known[outliers(response[known])]] = False
     return usual
-
-
-def _log2(response: FloatArray) -> FloatArray:
-    """Log2 fold of the controls' mean rate; no count at all is not minus infinity."""
-    return np.log2(np.maximum(1.0 + response, 0.01))
 
 
 def _balance(cells: Grid | None, control: BoolArray, usual: BoolArray) -> pd.DataFrame:
     """Type I against type II leaning, at the composition of the controls."""
     n = len(control)
-    if cells is None or not cells.has(words.BALANCE):
+    if cells is None or not cells.has(_BALANCE):
         nothing = np.full(n, np.nan)
         return pd.DataFrame(
             {"response_balance": nothing, "balance_low": nothing, "balance_high": nothing,
-             "balance_z": nothing, "balance_kind": [words.NOT_MEASURABLE] * n}
+             "balance_z": nothing, "balance_kind": [NOT_MEASURABLE] * n}
         )  # fmt: skip
-    value, se = cells.standardized(words.BALANCE)
+    value, se = cells.standardized(_BALANCE)
     place = against(value, control, usual)
     limit = place.beyond(LEVEL / 2) * place.unit
     middle = value - place.z * place.unit
     low, high = value - _Z * se, value + _Z * se
     kind = np.select(
         [~np.isfinite(place.z), low > middle + limit, high < middle - limit],
-        [words.NOT_MEASURABLE, "type-I-dominant", "type-II-leaning"],
+        [NOT_MEASURABLE, "type-I-dominant", "type-II-leaning"],
         "mixed",
     )
     return pd.DataFrame(
@@ -139,12 +139,10 @@ def _leading_types(
 ) -> tuple[list[str], FloatArray]:
     """Cell types with the strongest response of each donor, and the z of its whole response."""
     n = len(control)
-    if cells is None or not cells.has(words.RESPONSE):
-        return [words.NOT_MEASURABLE] * n, np.full(n, np.nan)
-    whole = against(_log2(cells.standardized(words.RESPONSE)[0]), control, usual).z
-    mean, error = cells.of(words.RESPONSE)
-    y = _log2(mean)
-    se = error / np.maximum(1.0 + mean, 0.01) / np.log(2)
+    if cells is None or not cells.has(_RESPONSE):
+        return [NOT_MEASURABLE] * n, np.full(n, np.nan)
+    whole = against(log2_fold(*cells.standardized(_RESPONSE))[0], control, usual).z
+    y, se = log2_fold(*cells.of(_RESPONSE))
     places = [against(column, control, usual) for column in y.T]
     z = np.column_stack([place.z for place in places])
     looks = np.maximum(np.isfinite(z).sum(axis=1), 1)
@@ -152,7 +150,7 @@ def _leading_types(
     for i in range(n):
         judged = np.flatnonzero(np.isfinite(z[i]))
         if not judged.size:
-            told.append(words.NOT_MEASURABLE)
+            told.append(NOT_MEASURABLE)
             continue
         limit = np.array([places[j].beyond(LEVEL / looks[i])[i] for j in judged])
         high = judged[z[i, judged] > limit]
@@ -189,7 +187,7 @@ def _capacity(cells: Grid | None, control: BoolArray) -> _Capacity:
         if cells is None or module not in modules:
             continue
         columns[f"{module}_z"] = against(cells.standardized(f"{module}_resid")[0], control).z
-        sign = -1.0 if module == words.BRAKES else 1.0
+        sign = -1.0 if module == _BRAKES else 1.0
         for lineage, (value, se) in cells.by_lineage(f"{module}_resid").items():
             place = against(sign * value, control)
             what = f"{module} {'lowered ' if sign < 0 else ''}in {lineage}"
@@ -201,7 +199,7 @@ def _capacity(cells: Grid | None, control: BoolArray) -> _Capacity:
         sure = value - _Z * se >= MIN_RESIDUAL
         for i in np.flatnonzero((place.z > _limits(place, looks)) & sure):
             best[i] = max(best[i], (float(value[i]), what))
-    leading = [what if looks[i] else words.NOT_MEASURABLE for i, (_, what) in enumerate(best)]
+    leading = [what if looks[i] else NOT_MEASURABLE for i, (_, what) in enumerate(best)]
     told = Told(met=np.array([value > 0 for value, _ in best]), measured=looks > 0)
     table = pd.DataFrame({"capacity_leading": leading} | columns)
     table["capacity_residual"] = [value if value > 0 else np.nan for value, _ in best]
@@ -229,7 +227,7 @@ def _receptors(
     y = by.reindex(pd.MultiIndex.from_tuples(keys)).to_numpy(dtype=np.float64).mean(axis=1)
     place = against(y, control)
     raised = place.z * place.unit
-    met = (place.z > place.beyond(LEVEL)) & (raised >= words.MIN_RECEPTOR)
+    met = (place.z > place.beyond(LEVEL)) & (raised >= MIN_RECEPTOR)
     return place.z, Told(met=met, measured=np.isfinite(place.z))
 
 

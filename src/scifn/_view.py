@@ -8,7 +8,7 @@ AnnData, and the decision with its reason travels in :attr:`PanelView.record`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,23 +127,50 @@ class PanelView:
         """Those of ``genes`` that are measured, in the order given."""
         return [gene for gene in genes if gene in self._position]
 
-    def sparse(self, genes: Sequence[str]) -> Any:
-        """Columns of ``genes`` (all must be measured), cells x genes, CSC."""
-        return self.values[:, [self._position[gene] for gene in genes]].tocsc()
+    def csr(self, genes: Sequence[str], rows: slice | NDArray[np.int64] | None = None) -> Any:
+        """Columns of ``genes`` (all must be measured) of all or of some cells, CSR."""
+        values = self.values if rows is None else self.values[rows]
+        return values[:, [self._position[gene] for gene in genes]].tocsr()
 
-    def rows(self, rows: slice | NDArray[np.int64], genes: Sequence[str]) -> Any:
-        """Columns of ``genes`` (all must be measured) of some cells, CSR."""
-        return self.values[rows][:, [self._position[gene] for gene in genes]].tocsr()
+    def part(self, rows: slice) -> PanelView:
+        """The same view of some successive cells, without transposable elements."""
+        return replace(
+            self,
+            values=self.values[rows],
+            total=self.total[rows],
+            n_genes=self.n_genes[rows],
+            repeats=None,
+        )
+
+    def runs(self, genes: Sequence[str], size: int) -> Iterator[tuple[slice, Any]]:
+        """:meth:`csr` of ``size`` cells after another, where that of all would be large."""
+        for start in range(0, self.n_cells, size):
+            rows = slice(start, min(start + size, self.n_cells))
+            yield rows, self.csr(genes, rows)
 
     def dense(self, genes: Sequence[str]) -> NDArray[np.float64]:
-        """As :meth:`sparse`, dense float64."""
-        return np.asarray(self.sparse(genes).todense(), dtype=np.float64)
+        """As :meth:`csr`, dense float64."""
+        return np.asarray(self.csr(genes).todense(), dtype=np.float64)
 
     def sum(self, genes: Iterable[str]) -> NDArray[np.float64]:
         """Sum over those of ``genes`` that are measured; zeros if none is."""
-        weights = np.zeros(len(self.genes))
-        weights[[self._position[gene] for gene in self.found(genes)]] = 1.0
-        return np.asarray(self.values @ weights, dtype=np.float64)
+        return self.sums([self.found(genes)])[:, 0]
+
+    def sums(
+        self, groups: Sequence[Sequence[str]], *, detected: bool = False
+    ) -> NDArray[np.float64]:
+        """Sum over the genes of each group (all must be measured), cells x groups.
+
+        With ``detected``, the number of them above zero.
+        """
+        weights = np.zeros((len(self.genes), len(groups)))
+        for j, genes in enumerate(groups):
+            weights[[self._position[gene] for gene in genes], j] = 1.0
+        values = self.values
+        if detected:
+            values = values.copy()
+            values.data = (values.data > 0).astype(np.float32)
+        return np.asarray(values @ weights, dtype=np.float64)
 
     def need_counts(self, purpose: str) -> None:
         """Refuse a matrix whose counts are unknown.

@@ -173,7 +173,7 @@ def _evidence(
         rows = slice(start, min(start + BLOCK, view.n_cells))
         parts.append(
             identity.type_posterior(
-                view.rows(rows, genes),
+                view.csr(genes, rows),
                 depth[rows],
                 model,
                 whole=whole,
@@ -197,7 +197,7 @@ def _asdc_odds(view: PanelView, model: Components, tally: shown.Tally, whole: bo
     genes = [g for name in ("first", "other") for g in tally.found[name] if g in model.genes]
     rows = [model.genes.index(gene) for gene in genes]
     pair = [model.types.index(name) for name in (k.PDC, k.ASDC)]
-    values = view.sparse(genes).tocsr()
+    values = view.csr(genes)
     found = log_likelihood(values, depth, rates[np.ix_(rows, pair)], identity.SIZE)
     odds = found + np.log(model.priors[pair])
     return np.asarray(odds[:, 1] - odds[:, 0])
@@ -219,7 +219,7 @@ def _holds_second(
     like = np.flatnonzero(evidence.log_odds_pdc > 0)
     if like.size:
         depth = np.maximum(view.total - tally.umi["response"], 0.0)[like]
-        values = view.rows(like, list(model.genes))
+        values = view.csr(list(model.genes), like)
         out[like] = second.second_cell(values, depth, model, whole=whole) > 0
     return out
 

@@ -72,7 +72,7 @@ def split(view: PanelView, samples: NDArray[Any], types: NDArray[Any] | None) ->
             for name, at in zip(names, pieces, strict=True)
         }
     genes = view.found(SOUP_GENES)
-    counts = view.sparse(genes).tocsr() if genes else None
+    counts = view.csr(genes) if genes else None
     out = {}
     for name, at in zip(names, pieces, strict=True):
         lymphoid = at[types[at] == k.T_NK]

@@ -114,7 +114,7 @@ def _weights(view: PanelView, against: NDArray[np.bool_]) -> dict[str, float]:
     genes = sorted({g for name in SETS.values() for g in _sets.for_species(name, view.species)})
     found = view.found(genes)
     depth = max(float(view.total[against].sum()), 1.0)
-    sums = np.asarray(view.sparse(found).tocsr()[np.flatnonzero(against)].sum(axis=0)).ravel()
+    sums = np.asarray(view.csr(found)[np.flatnonzero(against)].sum(axis=0)).ravel()
     rates = (sums + 0.5) / (depth + 1.0) * 1e4
     return {gene: float(1 / np.sqrt(rate)) for gene, rate in zip(found, rates, strict=True)}
 
@@ -127,7 +127,7 @@ def _rate(
     enough = _coverage.status_of(len(view.found(full)), len(full)) in {"ok", "partial"}
     if not enough or len(genes) < 2:
         return np.full(view.n_cells, np.nan)
-    return reference.weighted_rate(view.sparse(genes), depth, [weights[gene] for gene in genes])
+    return reference.weighted_rate(view.csr(genes), depth, [weights[gene] for gene in genes])
 
 
 def _z(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:

@@ -159,7 +159,7 @@ def _test(
     least = 1 - _ROUNDING if view.is_fractional else 0.0
     paralogs = np.zeros(view.n_cells, dtype=np.int64)
     if measured:
-        paralogs = np.asarray((view.sparse(genes) > least).sum(axis=1), dtype=np.int64).ravel()
+        paralogs = np.asarray((view.csr(genes) > least).sum(axis=1), dtype=np.int64).ravel()
     table = []
     for name, cells in lanes.items():
         null = background(umi[cells.at], cells, ligand, given) if measured else None

@@ -77,7 +77,7 @@ def absolute(view: PanelView, name: str) -> Floats:
     human = {(_ids.ortholog(gene) or gene): rate for gene, rate in known.items()}
     table = known if view.species == "human" else human
     weights = [1 / np.sqrt(table.get(gene, 1.0)) for gene in found]
-    return reference.weighted_rate(view.sparse(found), view.total, weights)
+    return reference.weighted_rate(view.csr(found), view.total, weights)
 
 
 def respond(

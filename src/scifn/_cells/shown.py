@@ -67,8 +67,6 @@ EARLY: Final = ("CD19", "MS4A1")
 #: Sets whose UMI do not count towards the depth of a cell: it must not grow with its response.
 RESPONSE: Final = ("isg_sc_pan", "hallmark_ifna")
 CORE, SUPPORT = "pdc_identity_core", "pdc_identity_support"
-#: Cells counted at once.
-_BLOCK: Final = 65_536
 
 
 def symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
@@ -111,21 +109,9 @@ class Tally:
         response = {gene for name in RESPONSE for gene in _sets.for_species(name, view.species)}
         named |= {"response": view.found(sorted(response)), "identity": view.found(model.genes)}
         self.found: dict[str, list[str]] = named
-        position = {gene: i for i, gene in enumerate(view.genes)}
-        weights = np.zeros((len(view.genes), len(named)), dtype=np.float32)
-        for j, genes in enumerate(named.values()):
-            weights[[position[gene] for gene in genes], j] = 1.0
-        umi = np.empty((view.n_cells, len(named)), dtype=np.float32)
-        seen = np.empty_like(umi)
-        for start in range(0, view.n_cells, _BLOCK):
-            rows = slice(start, min(start + _BLOCK, view.n_cells))
-            block = view.values[rows]
-            umi[rows] = block @ weights
-            block.data = (block.data > 0).astype(np.float32)
-            seen[rows] = block @ weights
-        self.umi: dict[str, Floats] = {
-            name: umi[:, j].astype(np.float64) for j, name in enumerate(named)
-        }
+        groups = list(named.values())
+        umi, seen = view.sums(groups), view.sums(groups, detected=True)
+        self.umi: dict[str, Floats] = {name: umi[:, j] for j, name in enumerate(named)}
         self.genes = {name: seen[:, j] for j, name in enumerate(named)}
 
     def beyond(self, name: str, ambient: float, quantile: float) -> Bools:

@@ -228,7 +228,7 @@ def _detected(view: PanelView, genes: Sequence[str]) -> tuple[np.ndarray, np.nda
     there = view.found(genes)
     if not there:
         return np.full(view.n_cells, np.nan), np.full(view.n_cells, "", dtype=object)
-    rows, columns = (view.sparse(there).tocsr() > 0).nonzero()
+    rows, columns = (view.csr(there) > 0).nonzero()
     names = np.full(view.n_cells, "", dtype=object)
     for row, column in zip(rows, columns, strict=True):
         names[row] += f"{', ' if names[row] else ''}{there[column]}"

@@ -216,7 +216,7 @@ def _apply(
         # scifn.run reads more genes than are summed: the table is the same in both ways
         genes = view.found(_sets.panel(view.species))
         sums = _donors.pseudobulk(
-            view.sparse(genes).tocsr(), genes, view.total, found.rows, found.types, found.table
+            view.csr(genes), genes, view.total, found.rows, found.types, found.table
         )
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table

@@ -34,7 +34,7 @@ def leiden(view: PanelView, genes: list[str]) -> NDArray[np.int64]:
     found = view.found(genes)
     scale = np.divide(1e4, view.total, out=np.zeros(view.n_cells), where=view.total > 0)
     # a csr_matrix: scanpy 1.11 cannot take the logarithm of a csr_array
-    scaled = sparse.csr_matrix(view.sparse(found).multiply(scale[:, None]), dtype=np.float32)
+    scaled = sparse.csr_matrix(view.csr(found).multiply(scale[:, None]), dtype=np.float32)
     np.log1p(scaled.data, out=scaled.data)
     if view.n_cells < MIN_CELLS:
         return np.zeros(view.n_cells, dtype=np.int64)

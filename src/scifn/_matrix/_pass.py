@@ -12,11 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
+from scifn._matrix._dask import dask_pass
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
     blocks,
-    dask_parts,
     is_column_compressed,
     is_dask,
 )
@@ -87,7 +87,7 @@ def one_pass(
     weight = included.astype(np.float64)
     how = _How(kind, recover)
     if is_dask(matrix):
-        parts = _dask_pass(matrix, select, weight, how)
+        parts = dask_pass(matrix, select, weight, how)
     else:
         whole = not is_column_compressed(matrix)
         read = (
@@ -183,25 +183,6 @@ def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     joined = {key: one[key] + other[key] for key in ("values", "total", "n_genes")}
     joined["levels"] = _levels(sp.hstack([one["levels"], other["levels"]], format="csr"))
     return joined
-
-
-def _dask_pass(
-    matrix: Any, select: Any, weight: NDArray[np.float64], how: _How
-) -> list[dict[str, Any]]:
-    """As :func:`one_pass`, each chunk reduced where it lives; only the small parts come back."""
-    import dask
-
-    layout = list(dask_parts(matrix))
-    whole = matrix.numblocks[1] == 1
-    lazy = [
-        dask.delayed(_reduce_chunk)(chunk, select[features], weight[features], how, whole=whole)
-        for _, features, chunk in layout
-    ]
-    by_rows: dict[int, dict[str, Any]] = {}
-    for (rows, _, _), part in zip(layout, dask.compute(*lazy), strict=True):
-        start = rows.start
-        by_rows[start] = _join(by_rows[start], part) if start in by_rows else part
-    return [by_rows[start] for start in sorted(by_rows)]
 
 
 def _reduce_chunk(

@@ -16,7 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from scifn._matrix import _storage
-from scifn._matrix._storage import Block, as_csr, blocks, dask_parts, is_column_compressed, is_dask
+from scifn._matrix._dask import map_dask
+from scifn._matrix._storage import Block, as_csr, blocks, is_column_compressed, is_dask
 
 Result = TypeVar("Result")
 
@@ -44,7 +45,7 @@ def map_rows(
         canonical form first; with 1 or more the function gets rows of CSR as they are stored.
     """
     if is_dask(matrix):
-        yield from _map_dask(matrix, function)
+        yield from map_dask(matrix, function)
     elif threads > 0 and _is_csr(matrix):
         with ThreadPoolExecutor(threads) as pool:
             slices = list(_storage._row_slices(matrix.shape, matrix.nnz))
@@ -111,22 +112,6 @@ def _stripes(matrix: Any) -> Iterator[Block]:
         # each column block is cut down before the next is read
         parts = [block.matrix[rows] for block in blocks(matrix)]
         yield Block(rows, everything, sp.hstack(parts, format="csr"))
-
-
-def _map_dask(matrix: Any, function: Callable[[Any], Result]) -> Iterator[tuple[slice, Result]]:
-    import dask
-
-    by_rows: dict[tuple[int, int], list[Any]] = {}
-    for rows, _, chunk in dask_parts(matrix):
-        by_rows.setdefault((rows.start, rows.stop), []).append(chunk)
-    lazy = [dask.delayed(_of_chunks)(chunks, function) for chunks in by_rows.values()]
-    for (start, stop), result in zip(by_rows, dask.compute(*lazy), strict=True):
-        yield slice(start, stop), result
-
-
-def _of_chunks(chunks: list[Any], function: Callable[[Any], Result]) -> Result:
-    rows = [as_csr(chunk) for chunk in chunks]
-    return function(rows[0] if len(rows) == 1 else as_csr(sp.hstack(rows, format="csr")))
 
 
 def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:

@@ -74,7 +74,9 @@ def blocks(matrix: Any) -> Iterator[Block]:
     """Cut ``matrix`` into CSR blocks that cover it once."""
     module = type(matrix).__module__.partition(".")[0]
     if module == "dask":
-        return _dask_blocks(matrix)
+        from scifn._matrix import _dask
+
+        return _dask.dask_blocks(matrix)
     if module == "anndata" and hasattr(matrix, "format"):  # a sparse matrix in a backed file
         nnz = int(matrix.group["data"].shape[0])
         return _csc(matrix, nnz) if matrix.format == "csc" else _backed_rows(matrix, nnz)
@@ -118,24 +120,6 @@ def _backed_rows(matrix: Any, nnz: int | None) -> Iterator[Block]:
         yield Block(rows, everything, as_csr(matrix[rows.start : rows.stop]))
 
 
-def _dask_blocks(matrix: Any) -> Iterator[Block]:
-    for rows, features, delayed in dask_parts(matrix):
-        yield Block(rows, features, as_csr(delayed.compute()))
-
-
-def dask_parts(matrix: Any) -> Iterator[tuple[slice, slice, Any]]:
-    """Rows, features and delayed value of each chunk of a dask array."""
-    if any(np.isnan(size) for sizes in matrix.chunks for size in sizes):
-        matrix.compute_chunk_sizes()
-    grid = matrix.to_delayed()
-    row_ends, column_ends = (np.cumsum(sizes) for sizes in matrix.chunks)
-    for i, row_end in enumerate(row_ends):
-        rows = slice(int(row_end - matrix.chunks[0][i]), int(row_end))
-        for j, column_end in enumerate(column_ends):
-            columns = slice(int(column_end - matrix.chunks[1][j]), int(column_end))
-            yield rows, columns, grid[i, j]
-
-
 def is_dask(matrix: Any) -> bool:
     """Whether ``matrix`` is a dask array (dask is never imported to ask)."""
     return type(matrix).__module__.partition(".")[0] == "dask"
@@ -167,7 +151,9 @@ def sample_rows(matrix: Any, n: int) -> Any:
     """
     n_rows = matrix.shape[0]
     if is_dask(matrix):
-        return _first_dask_rows(matrix, n)
+        from scifn._matrix import _dask
+
+        return _dask.first_rows(matrix, n)
     starts = np.unique(np.linspace(0, max(n_rows - 1, 0), min(n, n_rows)).astype(np.int64))
     if is_column_compressed(matrix) and not sp.issparse(matrix):
         return _backed_csc_rows(matrix, starts)
@@ -186,13 +172,3 @@ def _backed_csc_rows(matrix: Any, rows: NDArray[np.int64]) -> Any:
     if (first.data != 0).any() and (first.data == np.floor(first.data)).all():
         return first
     return sp.hstack([block.matrix[rows] for block in blocks(matrix)], format="csr")
-
-
-def _first_dask_rows(matrix: Any, n: int) -> Any:
-    """Rows of the first row of chunks that is not all zero: only those chunks are computed."""
-    for i in range(matrix.numblocks[0]):
-        chunks = [matrix.blocks[i, j].compute() for j in range(matrix.numblocks[1])]
-        rows = sp.hstack([as_csr(chunk)[:n] for chunk in chunks], format="csr")
-        if (rows.data != 0).any():
-            break
-    return rows

@@ -47,9 +47,8 @@ OBS = ("batch", "sex", "age", "truth_cell_type", "truth_ifn_producer")
 
 
 @numba.njit(cache=True, nogil=True)
-def _cells(indptr, indices, data, rows, position, kept, table, fillers, mean, seed):  # type: ignore[no-untyped-def]
+def _cells(indptr, indices, data, rows, position, kept, table, fillers, mean, rng):  # type: ignore[no-untyped-def]
     """Values, columns and row ends of one donor's cells: thinned ones, and filler between them."""
-    np.random.seed(seed)
     total = 0
     for row in rows:
         total += indptr[row + 1] - indptr[row]
@@ -59,10 +58,10 @@ def _cells(indptr, indices, data, rows, position, kept, table, fillers, mean, se
     at = 0
     for i in range(len(rows)):
         start, stop = indptr[rows[i]], indptr[rows[i] + 1]
-        n = np.random.poisson(fillers * (stop - start) / mean)
+        n = rng.poisson(fillers * (stop - start) / mean)
         drawn = np.empty(n, np.int32)
         for j in range(n):
-            drawn[j] = table[np.random.randint(len(table))]
+            drawn[j] = table[rng.integers(0, len(table))]
         drawn.sort()
         j = 0
         for p in range(start, stop + 1):
@@ -77,7 +76,7 @@ def _cells(indptr, indices, data, rows, position, kept, table, fillers, mean, se
             if p < stop:
                 left = 0
                 for _ in range(int(data[p])):
-                    left += np.random.random() < kept
+                    left += rng.random() < kept
                 if left:
                     values[at], columns[at] = left, column
                     at += 1
@@ -129,7 +128,7 @@ class Simulated:
             rows = source * BASE_CELLS + np.sort(rng.integers(0, BASE_CELLS, size))
             values, columns, ends = _cells(
                 self.base.indptr, self.base.indices, self.base.data, rows, self.position, kept,
-                self.table, FILLER, mean, int(rng.integers(2**31)),
+                self.table, FILLER, mean, rng,
             )  # fmt: skip
             matrix = sparse.csr_matrix((values, columns, ends), shape=(size, FEATURES))
             obs = self.obs.iloc[rows]

@@ -12,7 +12,8 @@ working in code that does not know scifn::
     ├── CoverageError      (ValueError)    too few of a set's genes are measured
     ├── DesignError        (ValueError)    the donors cannot answer the question asked
     ├── ArgumentError      (ValueError)    an argument has no such value
-    └── InputFileError     (ValueError)    a file is missing, or is not what its name says
+    ├── InputFileError     (ValueError)    a file is missing, or is not what its name says
+    └── ClusterError       (RuntimeError)  a Dask cluster is not there, or cannot do the work
 
 A message says what was found, what was needed and what to do.
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 __all__ = [
     "ArgumentError",
+    "ClusterError",
     "CoverageError",
     "DesignError",
     "GenesError",
@@ -75,3 +77,7 @@ class ArgumentError(ScifnError, ValueError):
 
 class InputFileError(ScifnError, ValueError):
     """A file is missing, or is not what its name says."""
+
+
+class ClusterError(ScifnError, RuntimeError):
+    """A Dask cluster is not there, is of other versions, or was lost."""

@@ -8,8 +8,9 @@ storage is read in stripes, and chunks of a dask array are put side by side wher
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,7 +18,16 @@ import scipy.sparse as sp
 
 from scifn._matrix import _storage
 from scifn._matrix._dask import map_dask
-from scifn._matrix._storage import Block, as_csr, blocks, is_column_compressed, is_dask
+from scifn._matrix._files import ahead, in_file
+from scifn._matrix._progress import counted
+from scifn._matrix._storage import (
+    Block,
+    as_csr,
+    blocks,
+    file_blocks,
+    is_column_compressed,
+    is_dask,
+)
 
 Result = TypeVar("Result")
 
@@ -25,6 +35,8 @@ Result = TypeVar("Result")
 #: of all columns; and stripes in a block where columns are walked down, which costs nothing.
 STRIPE_BLOCKS = 2
 STRIPES_A_BLOCK = 4
+#: Threads that work on what one thread reads from a file.
+MOST_WORKERS = 3
 
 
 def map_rows(
@@ -40,20 +52,44 @@ def map_rows(
         Takes a CSR block of whole rows; it must not write to it. Of a dask array it runs where
         the chunk lives, so it must be picklable, and only its result comes back.
     threads
-        How many blocks of a CSR matrix in memory are worked on at once, which pays if the
-        function lets go of the interpreter. 0 means one, like all others brought into
+        How many blocks of a CSR matrix in memory or in a file are worked on at once, which pays
+        if the function lets go of the interpreter. 0 means one, like all others brought into
         canonical form first; with 1 or more the function gets rows of CSR as they are stored.
     """
     if is_dask(matrix):
         yield from map_dask(matrix, function)
-    elif threads > 0 and _is_csr(matrix):
-        with ThreadPoolExecutor(threads) as pool:
-            slices = list(_storage._row_slices(matrix.shape, matrix.nnz))
-            results = pool.map(lambda rows: function(view_rows(matrix, rows)), slices)
-            yield from zip(slices, results, strict=True)
+        return
+    if threads > 0 and _is_csr(matrix):
+        results = _side_by_side(_views(matrix), function, threads)
+    elif threads > 0 and not reads_by_column(matrix) and in_file(matrix):
+        # one thread reads, the others work; more of them would wait for the file
+        workers = min(max(1, threads - 1), MOST_WORKERS)
+        found = ahead(file_blocks(matrix, as_stored=True, workers=workers))
+        results = _side_by_side(found, function, workers)
     else:
         for block in row_blocks(matrix, compiled=threads > 0):
             yield block.rows, function(block.matrix)
+        return
+    yield from counted(((one[0].stop, one) for one in results), matrix.shape[0])
+
+
+def _side_by_side(
+    found: Iterator[Block], function: Callable[[Any], Result], workers: int
+) -> Iterator[tuple[slice, Result]]:
+    """Results in order; no more blocks are taken than there are hands to work on them."""
+    if workers == 1:
+        for block in found:
+            yield block.rows, function(block.matrix)
+        return
+    waiting: deque[tuple[slice, Future[Result]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for block in found:
+            waiting.append((block.rows, pool.submit(function, block.matrix)))
+            del block
+            if len(waiting) >= workers:
+                rows, result = waiting.popleft()
+                yield rows, result.result()
+        yield from ((rows, result.result()) for rows, result in waiting)
 
 
 def row_blocks(matrix: Any, *, compiled: bool = False) -> Iterator[Block]:
@@ -61,15 +97,22 @@ def row_blocks(matrix: Any, *, compiled: bool = False) -> Iterator[Block]:
 
     ``compiled`` walks down a CSC matrix in memory instead of cutting every block out of it.
     """
-    everything = slice(0, matrix.shape[1])
     if _is_csr(matrix):
-        for rows in _storage._row_slices(matrix.shape, matrix.nnz):
-            yield Block(rows, everything, as_csr(view_rows(matrix, rows)))
+        found = _views(matrix, canonical=True)
     elif is_column_compressed(matrix):
         sort = compiled and sp.issparse(matrix) and matrix.has_canonical_format
-        yield from (_walk if sort else _stripes)(matrix)
+        found = (_walk if sort else _stripes)(matrix)
     else:
-        yield from blocks(matrix)
+        return blocks(matrix)
+    return counted(((block.rows.stop, block) for block in found), matrix.shape[0])
+
+
+def _views(matrix: Any, *, canonical: bool = False) -> Iterator[Block]:
+    """Rows of a CSR matrix in memory, which share its memory as far as they can."""
+    everything = slice(0, matrix.shape[1])
+    for rows in _storage._row_slices(matrix.shape, matrix.nnz):
+        found = view_rows(matrix, rows)
+        yield Block(rows, everything, as_csr(found) if canonical else found)
 
 
 def reads_by_column(matrix: Any) -> bool:
@@ -110,7 +153,7 @@ def _stripes(matrix: Any) -> Iterator[Block]:
             yield Block(rows, everything, as_csr(matrix[rows]))
             continue
         # each column block is cut down before the next is read
-        parts = [block.matrix[rows] for block in blocks(matrix)]
+        parts = [block.matrix[rows] for block in file_blocks(matrix)]
         yield Block(rows, everything, sp.hstack(parts, format="csr"))
 
 

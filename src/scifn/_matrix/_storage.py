@@ -17,14 +17,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
+from scifn._matrix import _files
+from scifn._matrix._progress import counted
 
 #: Non-zeros in a block: small enough for a laptop, large enough to amortize the call.
-BLOCK_NNZ = 4_000_000
+BLOCK_NNZ = _files.BLOCK_NNZ
 #: Columns of a column-compressed file that tell integers from logarithms.
 _FIRST_COLUMNS = 500
 
 SUPPORTED = (
-    "numpy array, scipy CSR or CSC (matrix or array), backed h5ad (CSR, CSC or dense), "
+    "numpy array, scipy CSR or CSC (matrix or array), backed h5ad or zarr (CSR, CSC or dense), "
     "dask array of dense or sparse chunks"
 )
 
@@ -77,11 +79,8 @@ def blocks(matrix: Any) -> Iterator[Block]:
         from scifn._matrix import _dask
 
         return _dask.dask_blocks(matrix)
-    if module == "anndata" and hasattr(matrix, "format"):  # a sparse matrix in a backed file
-        nnz = int(matrix.group["data"].shape[0])
-        return _csc(matrix, nnz) if matrix.format == "csc" else _backed_rows(matrix, nnz)
-    if module in {"h5py", "zarr"}:
-        return _backed_rows(matrix, None)
+    if _files.in_file(matrix):
+        return in_order(matrix, _files.ahead(file_blocks(matrix)))
     msg = (
         f"the matrix is stored as {type(matrix).__module__}.{type(matrix).__name__}, which scifn "
         f"cannot read; it reads {SUPPORTED}. Convert it, for instance with scipy.sparse.csr_array."
@@ -92,32 +91,55 @@ def blocks(matrix: Any) -> Iterator[Block]:
 @blocks.register(np.ndarray)
 def _dense(matrix: np.ndarray[Any, Any]) -> Iterator[Block]:
     everything = slice(0, matrix.shape[1])
-    for rows in _row_slices(matrix.shape, None):
-        yield Block(rows, everything, as_csr(np.asarray(matrix[rows])))
+    slices = _row_slices(matrix.shape, None)
+    found = (Block(rows, everything, as_csr(np.asarray(matrix[rows]))) for rows in slices)
+    return in_order(matrix, found)
 
 
 @blocks.register(sp.spmatrix)
 @blocks.register(sp.sparray)
 def _sparse(matrix: Any) -> Iterator[Block]:
     if matrix.format == "csc":
-        yield from _csc(matrix, matrix.nnz)
-        return
+        return in_order(matrix, _csc(matrix))
     matrix = matrix if matrix.format == "csr" else matrix.tocsr()
     everything = slice(0, matrix.shape[1])
-    for rows in _row_slices(matrix.shape, matrix.nnz):
-        yield Block(rows, everything, as_csr(matrix[rows]))
+    slices = _row_slices(matrix.shape, matrix.nnz)
+    return in_order(matrix, (Block(rows, everything, as_csr(matrix[rows])) for rows in slices))
 
 
-def _csc(matrix: Any, nnz: int | None) -> Iterator[Block]:
+def _csc(matrix: Any) -> Iterator[Block]:
     everything = slice(0, matrix.shape[0])
-    for columns in _row_slices((matrix.shape[1], matrix.shape[0]), nnz):
+    for columns in _row_slices((matrix.shape[1], matrix.shape[0]), matrix.nnz):
         yield Block(everything, columns, as_csr(matrix[:, columns]))
 
 
-def _backed_rows(matrix: Any, nnz: int | None) -> Iterator[Block]:
-    everything = slice(0, matrix.shape[1])
-    for rows in _row_slices(matrix.shape, nnz):
-        yield Block(rows, everything, as_csr(matrix[rows.start : rows.stop]))
+def file_blocks(matrix: Any, *, as_stored: bool = False, workers: int = 1) -> Iterator[Block]:
+    """Blocks of a file; ``as_stored`` leaves rows of CSR as they are stored.
+
+    With ``workers`` that many blocks are worked on at once, so that each must be smaller.
+    """
+    read = _files.compressed if _files.is_sparse_file(matrix) else _files.dense
+    parts = read(matrix, BLOCK_NNZ, workers)
+    return _file_blocks(matrix, parts, as_stored=as_stored)
+
+
+def _file_blocks(
+    matrix: Any, parts: Iterator[tuple[slice, Any]], *, as_stored: bool
+) -> Iterator[Block]:
+    rows, columns = (slice(0, n) for n in matrix.shape)
+    by_column = is_column_compressed(matrix)
+    as_stored = as_stored and getattr(matrix, "format", None) == "csr"
+    for part, found in parts:
+        block = found if as_stored else as_csr(found)
+        yield Block(rows, part, block) if by_column else Block(part, columns, block)
+
+
+def in_order(matrix: Any, found: Iterator[Block]) -> Iterator[Block]:
+    """Hand blocks on, and tell whoever watches how far they are through ``matrix``."""
+    n_rows, n_columns = matrix.shape
+    if is_column_compressed(matrix):
+        return counted(((one.features.stop, one) for one in found), n_columns, "genes")
+    return counted(((one.rows.stop, one) for one in found), n_rows)
 
 
 def is_dask(matrix: Any) -> bool:
@@ -171,4 +193,4 @@ def _backed_csc_rows(matrix: Any, rows: NDArray[np.int64]) -> Any:
     first = as_csr(matrix[:, : min(matrix.shape[1], _FIRST_COLUMNS)])
     if (first.data != 0).any() and (first.data == np.floor(first.data)).all():
         return first
-    return sp.hstack([block.matrix[rows] for block in blocks(matrix)], format="csr")
+    return sp.hstack([block.matrix[rows] for block in file_blocks(matrix)], format="csr")

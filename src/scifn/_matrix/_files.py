@@ -1,0 +1,188 @@
+"""Matrices in h5ad and zarr files: read forward, once, in blocks of a bounded size.
+
+A file is read by its own arrays (``data``, ``indices``, ``indptr``), which costs no more than
+what is asked for. Positions are 64 bits wide, so that a matrix may hold more than 2^31 values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scifn._errors import MatrixError
+
+Item = TypeVar("Item")
+Ints = NDArray[np.int64]
+
+#: Non-zeros in a block: small enough for a laptop, large enough to amortize the call.
+BLOCK_NNZ: Final = 4_000_000
+#: Blocks that are in memory beside those that are worked on: one is ready, one is put together.
+AHEAD: Final = 2
+#: Bytes a value that work on a block takes beside it, where numpy does it.
+WORK_BYTES: Final = 64
+#: Least that reading can be done with: a block of this size still amortizes the call.
+LEAST_BYTES: Final = 32 * 1024**2
+_END: Final = object()
+
+_BUDGET: ContextVar[int | None] = ContextVar("scifn_budget", default=None)
+
+
+@contextmanager
+def within(budget: int | None) -> Iterator[None]:
+    """Let blocks of files take at most ``budget`` bytes of memory at a time (None: the usual)."""
+    token = _BUDGET.set(budget)
+    try:
+        yield
+    finally:
+        _BUDGET.reset(token)
+
+
+def block_nnz(most: int, bytes_a_value: int, workers: int) -> int:
+    """Values in a block of a file: ``most``, or what the memory that is given allows."""
+    budget = _BUDGET.get()
+    if budget is None:
+        return most
+    taken = AHEAD * bytes_a_value + workers * (bytes_a_value + WORK_BYTES)
+    return max(1, min(most, budget // taken))
+
+
+def is_sparse_file(matrix: Any) -> bool:
+    """Whether ``matrix`` is a sparse matrix in a file, as anndata opens it."""
+    return type(matrix).__module__.partition(".")[0] == "anndata" and hasattr(matrix, "format")
+
+
+def in_file(matrix: Any) -> bool:
+    """Whether ``matrix`` is in a file (h5py and zarr are never imported to ask)."""
+    array = type(matrix).__module__.partition(".")[0] in {"h5py", "zarr"}
+    return array or is_sparse_file(matrix)
+
+
+def compressed(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:
+    """Successive rows of a CSR, or columns of a CSC, in a file, of ``most`` values, as stored."""
+    group = matrix.group
+    data, indices = group["data"], group["indices"]
+    size = block_nnz(most, data.dtype.itemsize + indices.dtype.itemsize, workers)
+    indptr = _indptr(matrix)
+    return _compressed(matrix, indptr, Forward(data), Forward(indices), size)
+
+
+def _compressed(
+    matrix: Any, indptr: Ints, data: Forward, indices: Forward, size: int
+) -> Iterator[tuple[slice, Any]]:
+    across = matrix.shape[1] if matrix.format == "csr" else matrix.shape[0]
+    kind = sp.csr_array if matrix.format == "csr" else sp.csc_array
+    for part in cuts(indptr, size):
+        start, stop = int(indptr[part.start]), int(indptr[part.stop])
+        ends = indptr[part.start : part.stop + 1] - start
+        if stop - start < 2**31:
+            ends = ends.astype(np.int32)
+        shape = (part.stop - part.start, across)
+        values, places = data.read(start, stop), indices.read(start, stop)
+        shape = shape if matrix.format == "csr" else shape[::-1]
+        yield part, kind((values, places, ends), shape=shape, copy=False)
+
+
+def _indptr(matrix: Any) -> Ints:
+    """Where each row (or column) begins and ends, checked against what is there."""
+    indptr = np.asarray(matrix.group["indptr"][:]).astype(np.int64)
+    there = min(matrix.group["data"].shape[0], matrix.group["indices"].shape[0])
+    n = matrix.shape[0 if matrix.format == "csr" else 1]
+    if indptr.size != n + 1 or (np.diff(indptr) < 0).any() or indptr[0] < 0 or indptr[-1] > there:
+        msg = (
+            f"the sparse matrix {matrix.group.name!r} is damaged: its indptr ({indptr.size:,} "
+            f"numbers) does not fit {n:,} rows of {there:,} values. Write the file anew."
+        )
+        raise MatrixError(msg)
+    return indptr
+
+
+def cuts(indptr: Ints, nnz: int) -> Iterator[slice]:
+    """Cut successive rows into runs of at most ``nnz`` values, of one row at least.
+
+    >>> list(cuts(np.array([0, 3, 4, 9, 9]), 4))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    start, n = 0, indptr.size - 1
+    while start < n:
+        stop = int(np.searchsorted(indptr, indptr[start] + nnz, side="right")) - 1
+        stop = min(max(stop, start + 1), n)
+        yield slice(start, stop)
+        start = stop
+
+
+class Forward:
+    """An array in a file that is read from its start to its end, each chunk once.
+
+    What was decoded of a chunk beyond the values asked for is kept for the next reading.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array = array
+        self._step = chunk_rows(array)
+        self._kept: NDArray[Any] = np.empty(0, dtype=array.dtype)
+        self._at = 0  # first place of what is kept
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Values from ``start`` to ``stop``."""
+        if self._step <= 1:
+            return np.asarray(self._array[start:stop])
+        known = self._at + self._kept.size
+        if not self._at <= start <= known:  # not where the last reading ended
+            self._kept, known = self._kept[:0], start
+        else:
+            self._kept = self._kept[start - self._at :]
+        end = max(known, min(-(-stop // self._step) * self._step, self._array.shape[0]))
+        more = np.asarray(self._array[known:end]) if end > known else self._kept[:0]
+        found = np.concatenate([self._kept, more]) if self._kept.size else more
+        self._kept, self._at = found[stop - start :].copy(), stop
+        return found[: stop - start]
+
+
+def chunk_rows(array: Any) -> int:
+    """Rows that are decoded together; 1 where nothing needs to be decoded."""
+    chunks = getattr(array, "chunks", None)
+    if not chunks:
+        return 1
+    if type(array).__module__.partition(".")[0] == "h5py" and not is_filtered(array):
+        return 1
+    return max(1, int(chunks[0]))
+
+
+def is_filtered(array: Any) -> bool:
+    """Whether an HDF5 dataset is compressed, or altered in another way before it is stored."""
+    return bool(array.id.get_create_plist().get_nfilters())
+
+
+def dense(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:
+    """Successive rows of an array in a file, of ``most`` values."""
+    n_rows, n_columns = matrix.shape
+    fitting = max(1, block_nnz(most, matrix.dtype.itemsize, workers) // max(n_columns, 1))
+    chunk = chunk_rows(matrix)
+    step = fitting // chunk * chunk or fitting
+    return _dense(matrix, n_rows, step)
+
+
+def _dense(matrix: Any, n_rows: int, step: int) -> Iterator[tuple[slice, Any]]:
+    for start in range(0, n_rows, step):
+        stop = min(start + step, n_rows)
+        yield slice(start, stop), np.asarray(matrix[start:stop])
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """Hand ``items`` on while a thread makes the next one ready.
+
+    >>> list(ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="scifn-read") as pool:
+        coming = pool.submit(next, items, _END)
+        while (item := coming.result()) is not _END:
+            coming = pool.submit(next, items, _END)
+            yield item  # type: ignore[misc]

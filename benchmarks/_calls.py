@@ -69,12 +69,12 @@ class Called:
     @property
     def types(self) -> np.ndarray:
         """Cell type of each cell."""
-        return self.result.cell_type.astype(str)
+        return np.asarray(self.result.cell_type, dtype=object).astype(str)
 
     @property
     def pdc(self) -> np.ndarray:
         """Cells called pDC."""
-        return self.result.pdc_call == "pDC"
+        return np.asarray(self.result.pdc_call == "pDC")
 
     def share(self, names: Sequence[str]) -> np.ndarray:
         """Posterior of these types together."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scifn import _keys as k
 from scifn._errors import ArgumentError, MissingKeyError, OverwriteError
 
@@ -98,6 +101,15 @@ def column(adata: AnnData, name: str, argument: str) -> pd.Series:
 def words(values: pd.Series) -> pd.Series:
     """Values as text, missing ones as "nan" whatever pandas is installed."""
     return values.astype(object).where(values.notna().to_numpy(), "nan").map(str)
+
+
+def coded(values: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Code of each value, and the values as text (:func:`words`) in order of appearance."""
+    import pandas as pd
+
+    codes, found = pd.factorize(values, use_na_sentinel=False)
+    again, names = pd.factorize(np.asarray(words(pd.Series(found)), dtype=object))
+    return np.asarray(again[codes], dtype=np.int64), [str(name) for name in names]
 
 
 def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:

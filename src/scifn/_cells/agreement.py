@@ -70,6 +70,7 @@ def combine(
     transcripts says nothing); and a table of how the two compared: transcripts, surface, call,
     n_cells, one row for each combination among stained cells.
     """
+    rna = _as_text(rna)
     calls, types = _pdc(rna, surface, may_be_pdc)
     changed = types != rna.cell_type
     confidence = rna.confidence.copy()
@@ -78,15 +79,22 @@ def combine(
     kind, evidence = _breg(rna, surface, types, lineage)
     out = replace(
         rna,
-        cell_type=types,
-        lineage=lineage,
+        cell_type=pd.Categorical(types, categories=list(k.CELL_TYPES)),
+        lineage=pd.Categorical(lineage, categories=list(k.LINEAGES)),
         confidence=confidence,
-        pdc_call=calls,
-        breg_kind=kind,
-        breg_evidence=evidence,
+        pdc_call=pd.Categorical(calls, categories=list(k.PDC_CALLS)),
+        breg_kind=pd.Categorical(kind, categories=list(k.BREG_KINDS)),
+        breg_evidence=pd.Categorical(evidence, categories=list(k.BREG_EVIDENCES)),
         record=_record(rna, surface),
     )
     return out, _compare(rna.pdc_call, surface.pdc, calls)
+
+
+def _as_text(rna: Annotation) -> Annotation:
+    """The labels as arrays of text, which those of the surface are too."""
+    names = ("cell_type", "lineage", "pdc_call", "breg_kind", "breg_evidence")
+    found: dict[str, Any] = {name: np.asarray(getattr(rna, name), dtype=object) for name in names}
+    return replace(rna, **found)
 
 
 def _pdc(rna: Annotation, surface: Surface, may_be: Bools | None) -> tuple[Labels, Labels]:

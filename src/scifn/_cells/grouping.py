@@ -97,7 +97,7 @@ def _lets(name: str) -> dict[str, bool]:
 
 
 def disagreement(
-    labels: pd.Series, called: NDArray[np.object_], mapping: Mapping[str, str] | None
+    labels: pd.Series, called: pd.Categorical, mapping: Mapping[str, str] | None
 ) -> pd.DataFrame:
     """Cells per label and call, with whether the two agree (label, cell_type, n_cells, status).
 
@@ -107,7 +107,7 @@ def disagreement(
     lineage nor in the mapping: it has bound nothing.
     """
     table = pd.DataFrame(
-        {"label": _slots.words(labels).to_numpy(), "cell_type": called.astype(str)}
+        {"label": _slots.words(labels).to_numpy(), "cell_type": np.asarray(called, dtype=object)}
     )
     counts = table.value_counts(sort=False).rename("n_cells").reset_index()
     places = {label: _mapping(mapping).get(label, label) for label in counts["label"]}
@@ -153,14 +153,16 @@ def flags(values: pd.Series | None) -> NDArray[np.bool_] | None:
     return words.isin(["doublet", "true", "multiplet"]).to_numpy()
 
 
-def pdc_alarms(calls: NDArray[np.object_], samples: pd.Series | None) -> str:
+def pdc_alarms(calls: pd.Categorical, samples: pd.Series | None) -> str:
     """Samples with more pDC than unsorted blood holds, as sentences."""
-    names = (
-        np.full(calls.size, "all cells") if samples is None else _slots.words(samples).to_numpy()
-    )
-    share = pd.Series(calls == "pDC").groupby(names).mean()
+    at, names = np.zeros(len(calls), dtype=np.int64), ["all cells"]
+    if samples is not None:
+        at, names = _slots.coded(samples)
+    n = np.bincount(at, minlength=len(names))
+    share = np.bincount(at[np.asarray(calls == k.PDC)], minlength=len(names)) / np.maximum(n, 1)
     return "\n".join(
         f"{name}: {value:.1%} of cells are called pDC; unsorted blood holds less than "
         f"{PDC_ALARM:.1%} (a sorted or enriched sample, or an error)"
-        for name, value in share[share > PDC_ALARM].items()
+        for name, value in sorted(zip(names, share, strict=True))
+        if value > PDC_ALARM
     )

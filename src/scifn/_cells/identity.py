@@ -13,7 +13,7 @@ Without clusters, a cell's call depends on no other cell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,12 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells.likelihood import log_likelihood, posterior
+from scifn._cells import codes
+from scifn._cells.codes import CALL, TYPE, Codes
+from scifn._cells.likelihood import Tables, log_likelihood, normalized, posterior
 from scifn._cells.profiles import Components
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Labels = NDArray[np.object_]
 #: Numbers of genes.
 Counts = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -85,9 +86,60 @@ class Shown:
     two_genes: Bools
     beyond_ambient: Bools
 
-    def of(self, rows: slice) -> Shown:
-        """The same for a run of cells."""
-        return Shown(self.two_genes[rows], self.beyond_ambient[rows])
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Log likelihood of each component (cells x components), whatever a user allows.
+
+    ``within`` is that of the subsets of B cells, with their own size; ``umi`` the identity UMI.
+    """
+
+    all: Floats
+    within: Floats
+    umi: Floats
+
+
+def subsets_of(model: Components) -> list[int]:
+    """Components that are subsets of B cells."""
+    return [i for i, name in enumerate(model.types) if name in B_SUBSETS]
+
+
+def tables(model: Components, *, whole: bool) -> Tables:
+    """What :func:`likelihoods` takes of many cells."""
+    rates, subsets = _rates(model, whole=whole), subsets_of(model)
+    sizes = np.repeat([SIZE, SIZE_WITHIN], [rates.shape[1], len(subsets)])
+    return Tables(np.concatenate([rates, rates[:, subsets]], axis=1), sizes)
+
+
+def likelihoods(
+    values: Any,
+    total: Floats,
+    model: Components,
+    *,
+    whole: bool,
+    umi: Floats | None = None,
+    tables: Tables | None = None,
+) -> Likelihoods:
+    """Log likelihoods of cells; see :func:`type_posterior`.
+
+    ``umi`` are the identity UMI, where they are known; ``tables`` those of the model, for cells
+    that are part of many.
+    """
+    if umi is None:
+        umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
+    depth = total if whole else umi
+    n = len(model.names)
+    if tables is not None:
+        found = tables(values, depth)
+        return Likelihoods(found[:, :n], found[:, n:], umi)
+    rates = _rates(model, whole=whole)
+    within = log_likelihood(values, depth, rates[:, subsets_of(model)], SIZE_WITHIN)
+    return Likelihoods(log_likelihood(values, depth, rates, SIZE), within, umi)
+
+
+def _rates(model: Components, *, whole: bool) -> Floats:
+    rates = expected(model)
+    return rates if whole else rates / rates.sum(axis=0)
 
 
 def type_posterior(
@@ -115,6 +167,30 @@ def type_posterior(
     whole
         Whether the matrix holds the whole transcriptome; if not, the depth of a cell is judged
         by the identity genes alone.
+    shown, own, allowed, report
+        As :func:`evidence_of` takes them.
+    """
+    found = likelihoods(values, total, model, whole=whole)
+    return evidence_of(found, model, shown=shown, own=own, allowed=allowed, report=report)
+
+
+def evidence_of(
+    found: Likelihoods,
+    model: Components,
+    *,
+    shown: dict[str, Shown] | None = None,
+    own: dict[str, Bools] | None = None,
+    allowed: Bools | None = None,
+    report: Mapping[str, str] | None = None,
+) -> Evidence:
+    """Posterior of each cell type from the likelihoods of the components.
+
+    Parameters
+    ----------
+    found
+        From :func:`likelihoods`.
+    model
+        The components.
     shown
         For each cell type that doublets are made of, the cells that show its genes. A doublet must
         show both of its halves, in more UMI than ambient RNA explains: a likelihood alone takes
@@ -127,49 +203,26 @@ def type_posterior(
     report
         {type: what it is called}, for types that the panel cannot tell.
     """
-    identity_umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
-    rates = expected(model)
-    depth = total if whole else identity_umi
-    if not whole:
-        rates = rates / rates.sum(axis=0)
-    likelihood = log_likelihood(values, depth, rates, SIZE)
-    subsets = [i for i, name in enumerate(model.types) if name in B_SUBSETS]
-    within = log_likelihood(values, depth, rates[:, subsets], SIZE_WITHIN)
     called = [(report or {}).get(name, name) for name in model.types]
     types = tuple(dict.fromkeys(called))
     member = np.array([[name == column for column in types] for name in called], dtype=float)
     # restricted before it is normalized: what is left may be hundreds of units below the best
-    priors = np.broadcast_to(model.priors, likelihood.shape)
-    if shown is not None:
-        priors = priors * _confirmed(model, shown, likelihood.shape[0])
-    if own is not None:
-        always = np.ones(likelihood.shape[0], dtype=bool)
-        priors = priors * np.stack([own.get(name, always) for name in model.types], axis=1)
-    if allowed is not None:
-        order = list(dict.fromkeys(model.types))
-        priors = priors * allowed[:, [order.index(name) for name in model.types]]
-    per_component = posterior(likelihood, priors)
+    joint = found.all + np.log(model.priors)
+    for i, cells in _restricted(model, shown, own, allowed):
+        joint[~cells, i] = -np.inf
+    subsets = subsets_of(model)
+    held = joint[:, subsets] > -np.inf
+    per_component = normalized(joint)
     if subsets:
-        share = posterior(within, priors[:, subsets])
+        share = posterior(found.within, model.priors[subsets] * held)
         per_component[:, subsets] = per_component[:, subsets].sum(axis=1, keepdims=True) * share
     return Evidence(
         types=types,
         posterior=per_component @ member,
-        log_odds_pdc=_against_rest(likelihood, model.types, k.PDC),
+        log_odds_pdc=_against_rest(found.all, model.types, k.PDC),
         pdc_half=_pdc_half(per_component, model),
-        breg_log_odds=_breg(within, [model.types[i] for i in subsets]),
-        enough=identity_umi >= MIN_UMI,
-    )
-
-
-def joined(parts: Sequence[Evidence]) -> Evidence:
-    """Evidence of runs of cells as one."""
-    return Evidence(
-        parts[0].types,
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("posterior", "log_odds_pdc", "pdc_half", "breg_log_odds", "enough")
-        ),
+        breg_log_odds=_breg(found.within, [model.types[i] for i in subsets]),
+        enough=found.umi >= MIN_UMI,
     )
 
 
@@ -178,14 +231,23 @@ def expected(model: Components) -> Floats:
     return np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
 
 
-def _confirmed(model: Components, shown: dict[str, Shown], n_cells: int) -> Floats:
-    """Cells x components: one, but zero where a doublet does not show both halves."""
-    out = np.ones((n_cells, len(model.names)))
-    for i, pair in enumerate(model.pairs):
+def _restricted(
+    model: Components,
+    shown: dict[str, Shown] | None,
+    own: dict[str, Bools] | None,
+    allowed: Bools | None,
+) -> Iterator[tuple[int, Bools]]:
+    """Components that not every cell may be, and the cells that may."""
+    for i, pair in enumerate(model.pairs if shown is not None else ()):
         for half in pair:
-            found = shown[model.types[model.names.index(half)]]
-            out[:, i] *= found.two_genes if k.PDC in pair else found.beyond_ambient
-    return out
+            found = (shown or {})[model.types[model.names.index(half)]]
+            yield i, found.two_genes if k.PDC in pair else found.beyond_ambient
+    order = list(dict.fromkeys(model.types))
+    for i, name in enumerate(model.types):
+        if own is not None and name in own:
+            yield i, own[name]
+        if allowed is not None:
+            yield i, allowed[:, order.index(name)]
 
 
 def _against_rest(likelihood: Floats, types: tuple[str, ...], name: str) -> Floats:
@@ -230,7 +292,7 @@ def _member(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
     return names, np.array([[group == name for name in names] for group in groups], dtype=float)
 
 
-def labels(evidence: Evidence) -> tuple[Labels, NDArray[np.float32]]:
+def labels(evidence: Evidence) -> tuple[Codes, NDArray[np.float32]]:
     """Cell type and confidence of each cell.
 
     Parameters
@@ -240,24 +302,26 @@ def labels(evidence: Evidence) -> tuple[Labels, NDArray[np.float32]]:
 
     Returns
     -------
-    Labels and the posterior of each label (of the lineage, where that is what is called).
+    Codes of the labels (:data:`scifn._cells.codes.TYPE`) and the posterior of each label (of the
+    lineage, where that is what is called).
     """
     names, lineages = by_lineage(evidence)
     best = lineages.argmax(axis=1)
-    called = np.full(best.size, k.UNASSIGNED, dtype=object)
+    called = np.full(best.size, TYPE[k.UNASSIGNED], dtype=np.int8)
     confidence = lineages.max(axis=1)
     for i, lineage in enumerate(names):
         mine = np.flatnonzero((best == i) & (confidence >= CLEAR) & evidence.enough)
         if lineage == k.DOUBLET:
-            called[mine] = k.DOUBLET
+            called[mine] = TYPE[k.DOUBLET]
             continue
         columns = np.array([j for j, t in enumerate(evidence.types) if group_of(t) == lineage])
         within = evidence.posterior[np.ix_(mine, columns)]
         top = within.argmax(axis=1)
         share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)
-        names_here = np.array([evidence.types[j] for j in columns], dtype=object)[top]
+        names_here = codes.of_types([evidence.types[j] for j in columns])[top]
         unclear = share < CLEAR
-        called[mine] = np.where(unclear, UNRESOLVED.get(lineage, k.UNASSIGNED), names_here)
+        of_lineage = TYPE[UNRESOLVED.get(lineage, k.UNASSIGNED)]
+        called[mine] = np.where(unclear, of_lineage, names_here)
         confidence[mine] = np.where(unclear, lineages[mine, i], within.max(axis=1))
     return called, confidence.astype(np.float32)
 
@@ -267,33 +331,69 @@ def group_of(name: str) -> str:
     return k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name]
 
 
-def consensus(evidence: Evidence, clusters: NDArray[np.int64], *, clear: float = 0.95) -> Floats:
+@dataclass(frozen=True)
+class Typical:
+    """Mean posterior of each cluster (clusters x types), and of all cells."""
+
+    of_cluster: Floats
+    of_all: Floats
+
+
+class Sums:
+    """Posteriors summed over each cluster, run of cells after run: :class:`Typical` at the end."""
+
+    def __init__(self, n_clusters: int) -> None:
+        self._n = np.zeros(n_clusters)
+        self._sums = np.zeros((n_clusters, 1))
+
+    def add(self, evidence: Evidence, clusters: NDArray[np.int64]) -> None:
+        """Add a run of cells, of clusters 0 to n - 1."""
+        size = self._n.size
+        self._n += np.bincount(clusters, minlength=size)
+        columns = evidence.posterior.T
+        found = [np.bincount(clusters, weights=column, minlength=size) for column in columns]
+        self._sums = self._sums + np.stack(found, axis=1)
+
+    def typical(self) -> Typical:
+        """Means of what was added."""
+        n = np.maximum(self._n, 1.0)[:, None]
+        return Typical(self._sums / n, self._sums.sum(axis=0) / max(self._n.sum(), 1.0))
+
+
+def consensus(
+    evidence: Evidence,
+    clusters: NDArray[np.int64],
+    typical: Typical | None = None,
+    *,
+    clear: float = 0.95,
+) -> Floats:
     """Posterior in which a cell with little evidence takes its cluster's.
 
     The mean posterior of a cluster, relative to that of all cells, weighs those of its cells. A
     cell whose own best type is at ``clear`` or above is left as it is; one whose lineage is so
-    keeps the lineage's posterior, and the cluster weighs the types within it.
+    keeps the lineage's posterior, and the cluster weighs the types within it. ``typical`` are the
+    means where these cells are some of many.
     """
+    if typical is None:
+        sums = Sums(int(clusters.max(initial=-1)) + 1)
+        sums.add(evidence, clusters)
+        typical = sums.typical()
     own = evidence.posterior
     _, lineages = by_lineage(evidence)
-    unclear = own.max(axis=1) < clear
     settled = lineages.max(axis=1) >= clear
     best = _member(evidence.types)[1].T[lineages.argmax(axis=1)]
-    free = np.where(settled[:, None], best, 1.0)
-    typical = own.mean(axis=0) + 1e-6
     out = own.copy()
-    for cluster in np.unique(clusters):
-        mine = clusters == cluster
-        at = np.flatnonzero(mine & unclear)
-        held = own[at] * free[at]
-        moved = held * (own[mine].mean(axis=0) + 1e-6) / typical
-        sums = moved.sum(axis=1, keepdims=True)
-        share = np.divide(moved, sums, out=moved, where=sums > 0)
-        out[at] = own[at] - held + share * held.sum(axis=1, keepdims=True)
+    at = np.flatnonzero(own.max(axis=1) < clear)
+    held = own[at] * np.where(settled[at, None], best[at], 1.0)
+    weight = (typical.of_cluster + 1e-6) / (typical.of_all + 1e-6)
+    moved = held * weight[clusters[at]]
+    sums_ = moved.sum(axis=1, keepdims=True)
+    share = np.divide(moved, sums_, out=moved, where=sums_ > 0)
+    out[at] = own[at] - held + share * held.sum(axis=1, keepdims=True)
     return out
 
 
-def without_own_genes(called: Labels, evidence: Evidence, shows: Bools) -> Labels:
+def without_own_genes(called: Codes, evidence: Evidence, shows: Bools) -> Codes:
     """T and NK cells that show no gene of theirs, and are not clear, are Unassigned.
 
     They are most of blood, so that a cell of which little is seen would be one by default.
@@ -302,16 +402,18 @@ def without_own_genes(called: Labels, evidence: Evidence, shows: Bools) -> Label
     if k.LINEAGE_OF[k.T_NK] not in names:
         return called
     clear = lineages[:, names.index(k.LINEAGE_OF[k.T_NK])] >= SURE
-    return np.asarray(np.where((called == k.T_NK) & ~clear & ~shows, k.UNASSIGNED, called))
+    out = called.copy()
+    out[(called == TYPE[k.T_NK]) & ~clear & ~shows] = TYPE[k.UNASSIGNED]
+    return out
 
 
-def secreting(called: Labels, *, cycling: Counts, early: Bools, measurable: Bools) -> Labels:
+def secreting(called: Codes, *, cycling: Counts, early: Bools, measurable: Bools) -> Codes:
     """Antibody-secreting cells told apart: plasmablasts cycle.
 
     Parameters
     ----------
     called
-        Cell types.
+        Codes of the cell types.
     cycling
         Detected genes of the cell cycle.
     early
@@ -320,16 +422,16 @@ def secreting(called: Labels, *, cycling: Counts, early: Bools, measurable: Bool
         Whether plasmablasts and plasma cells, in this order, can be told at all.
     """
     out = called.copy()
-    mine = np.isin(called.astype(str), [k.PLASMABLAST, k.PLASMA])
     if not measurable.all():
         return out
+    mine = codes.among(called, [k.PLASMABLAST, k.PLASMA])
     young = (cycling >= 2) | ((cycling >= 1) & early)
-    out[mine] = np.where(young[mine], k.PLASMABLAST, k.PLASMA)
+    out[mine] = np.where(young[mine], TYPE[k.PLASMABLAST], TYPE[k.PLASMA])
     return out
 
 
 def pdc_calls(
-    called: Labels,
+    called: Codes,
     evidence: Evidence,
     *,
     core: Counts,
@@ -340,8 +442,8 @@ def pdc_calls(
     asdc_odds: Floats,
     foreign: Bools,
     measurable: bool,
-) -> tuple[Labels, Labels]:
-    """pDC calls, and cell types in agreement with them.
+) -> tuple[Codes, Codes]:
+    """pDC calls (codes of :data:`scifn._cells.codes.CALL`), and cell types that agree with them.
 
     Parameters
     ----------
@@ -364,15 +466,16 @@ def pdc_calls(
         Whether the panel covers pDC at all; if not every call is "NA".
     """
     if not measurable:
-        return np.full(called.size, "NA", dtype=object), called
+        return np.full(called.size, CALL["NA"], dtype=np.int8), called
     types = list(evidence.types)
-    calls = np.full(called.size, "not_pDC", dtype=object)
+    calls = np.full(called.size, CALL["not_pDC"], dtype=np.int8)
     plasmacytoid = evidence.posterior[:, types.index(k.PDC)].copy()
     if k.ASDC in types:
         plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
-    doublet = called == k.DOUBLET
+    doublet = called == TYPE[k.DOUBLET]
+    named = codes.among(called, [k.PDC, k.ASDC])
     # the most probable type of the lineage, or probable by itself
-    like = (plasmacytoid >= CLEAR) | np.isin(called.astype(str), [k.PDC, k.ASDC])
+    like = (plasmacytoid >= CLEAR) | named
     like &= evidence.enough & ~doublet
     asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2) & (asdc_odds > 0)
     # what only resembles the mean of pDC and cDC is won by AS-DC, and is neither
@@ -382,14 +485,14 @@ def pdc_calls(
     shown = (core + 0.5 * support >= PDC_GENES) & ((core >= 1) | (depth < DEEP))
     doubted = (axl_siglec6 >= 2) & (asdc_odds > DOUBT)
     pdc = like & ~asdc & (plasmacytoid >= CLEAR) & shown & ~doubted & ~foreign
-    calls[like] = "pDC_ambiguous"
-    calls[pdc] = "pDC"
-    calls[asdc] = "AS-DC"
+    calls[like] = CALL["pDC_ambiguous"]
+    calls[pdc] = CALL["pDC"]
+    calls[asdc] = CALL["AS-DC"]
     # a doublet of the model that holds a pDC, or a pDC that the user's caller flagged
-    calls[doublet & (evidence.pdc_half | (plasmacytoid >= CLEAR))] = "pDC_doublet"
-    calls[~evidence.enough] = "NA"
+    calls[doublet & (evidence.pdc_half | (plasmacytoid >= CLEAR))] = CALL["pDC_doublet"]
+    calls[~evidence.enough] = CALL["NA"]
     out = called.copy()
-    out[np.isin(called.astype(str), [k.PDC, k.ASDC]) | (like & ~doublet)] = k.DC_UNRESOLVED
-    out[pdc] = k.PDC
-    out[asdc] = k.ASDC
+    out[named | (like & ~doublet)] = TYPE[k.DC_UNRESOLVED]
+    out[pdc] = TYPE[k.PDC]
+    out[asdc] = TYPE[k.ASDC]
     return calls, out

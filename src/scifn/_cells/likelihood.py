@@ -3,23 +3,35 @@
 For UMI ``x`` of gene ``g`` in a cell of depth ``N`` the mean under component ``c``
 is ``N * rate[g, c]``. Only the values above zero are touched: the term that
 depends on the gene alone is summed once per depth, and depths within two percent
-share it.
+share it. Of many cells the tables of all depths are kept (:class:`Tables`), and read by a
+compiled kernel.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from threading import Lock
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 #: Cells whose depths differ by less than this share a table of weights.
 LOG_STEP = 0.02
+#: Tables that are made room for at once, and that are kept: depths from 1 to 3,000 apart.
+_ROOM: Final = 64
+_MOST: Final = 400
 
 
-def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float) -> Floats:
+def _weights(at: int, rates: Floats, sizes: Floats) -> tuple[Floats, Floats]:
+    """What a UMI of each gene weighs in cells of a depth, and what is there without any."""
+    mean = np.exp(at * LOG_STEP) * rates
+    return np.log(mean) - np.log(mean + sizes), -sizes * np.log1p(mean / sizes)
+
+
+def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float | Floats) -> Floats:
     """Log likelihood of each cell under each component, up to a constant of the cell.
 
     Parameters
@@ -32,12 +44,13 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float) -> Fl
         Genes x components, expected share of all UMI, all above zero.
     size
         Size (inverse dispersion) of the negative binomial: small for genes that differ
-        between donors, states and chemistries.
+        between donors, states and chemistries. One, or one a component.
 
     Returns
     -------
     Cells x components.
     """
+    sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), rates.shape[1:])
     out = np.zeros((values.shape[0], rates.shape[1]))
     some = np.flatnonzero(depth > 0)
     bins = np.rint(np.log(depth[some]) / LOG_STEP).astype(np.int64)
@@ -47,10 +60,80 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float) -> Fl
         if group.size == 0:
             continue
         cells = some[group]
-        mean = np.exp(bins[group[0]] * LOG_STEP) * rates
-        weights = np.log(mean) - np.log(mean + size)
-        constant = -size * np.log1p(mean / size).sum(axis=0)
-        out[cells] = values[cells] @ weights + constant
+        weights, constants = _weights(int(bins[group[0]]), rates, sizes)
+        out[cells] = values[cells] @ weights + constants.sum(axis=0)
+    return out
+
+
+class Tables:
+    """:func:`log_likelihood` of runs of many cells: tables are made once a depth, and kept.
+
+    Parameters
+    ----------
+    rates, size
+        As there.
+    used
+        Genes x components: the genes that count for a component; None takes all of them.
+    """
+
+    def __init__(
+        self, rates: Floats, size: float | Floats, used: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._rates, self._used = rates, used
+        self._sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), rates.shape[1:])
+        self._lock = Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._slot: dict[int, int] = {}
+        self._made = np.empty((_ROOM, *self._rates.shape)), np.empty((_ROOM, self._rates.shape[1]))
+
+    def __call__(self, values: Any, depth: Floats) -> Floats:
+        """Log likelihood of cells (CSR; columns beyond the genes of ``rates`` are left out)."""
+        from scifn._cells._compiled import add_rows
+
+        out = np.zeros((values.shape[0], self._rates.shape[1]))
+        some = np.flatnonzero(depth > 0)
+        bins, which = np.unique(
+            np.rint(np.log(depth[some]) / LOG_STEP).astype(np.int64), return_inverse=True
+        )
+        slots, (weights, constants) = self._of(bins)
+        slot = np.full(depth.size, -1, dtype=np.int64)
+        slot[some] = slots[which]
+        order = some[np.argsort(which, kind="stable")]
+        indices = values.indices.astype(np.int32, copy=False)
+        indptr = values.indptr.astype(np.int64, copy=False)
+        data = values.data.astype(np.float32, copy=False)
+        add_rows(data, indices, indptr, order, slot, weights, constants, out)
+        return out
+
+    def _of(self, bins: Ints) -> tuple[Ints, tuple[Floats, Floats]]:
+        """Place of each depth among the tables, and the tables.
+
+        They stay as they are for who holds them: more room is made by a copy.
+        """
+        with self._lock:
+            new = [int(at) for at in bins if int(at) not in self._slot]
+            if len(self._slot) + len(new) > _MOST:
+                self._forget()
+                new = [int(at) for at in bins]
+            need = len(self._slot) + len(new)
+            if need > len(self._made[0]):
+                room = -(-need // _ROOM) * _ROOM
+                self._made = _grown(self._made[0], room), _grown(self._made[1], room)
+            for at in new:
+                slot = len(self._slot)
+                weights, terms = _weights(at, self._rates, self._sizes)
+                if self._used is not None:
+                    weights, terms = weights * self._used, terms * self._used
+                self._made[0][slot], self._made[1][slot] = weights, terms.sum(axis=0)
+                self._slot[at] = slot
+            return np.array([self._slot[int(at)] for at in bins], dtype=np.int64), self._made
+
+
+def _grown(array: Floats, room: int) -> Floats:
+    out = np.empty((room, *array.shape[1:]))
+    out[: len(array)] = array
     return out
 
 
@@ -61,7 +144,11 @@ def posterior(log_likelihoods: Floats, priors: Floats) -> Floats:
     a cell whose priors are all zero gets a row of zeros.
     """
     with np.errstate(divide="ignore"):
-        joint = log_likelihoods + np.log(priors)
+        return normalized(log_likelihoods + np.log(priors))
+
+
+def normalized(joint: Floats) -> Floats:
+    """Posterior from the logarithms of likelihood times prior, which are written over."""
     best = joint.max(axis=1, keepdims=True)
     joint -= np.where(np.isfinite(best), best, 0.0)
     np.exp(joint, out=joint)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import identity
-from scifn._cells.likelihood import log_likelihood
+from scifn._cells.likelihood import Tables, log_likelihood
 from scifn._cells.profiles import DOUBLET_RATE, Components
 
 Floats = NDArray[np.float64]
@@ -46,20 +46,57 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     -------
     For each cell the odds of the likeliest second cell, its frequency and that of doublets in them.
     """
-    rates = identity.expected(model)
-    if not whole:
-        rates = rates / rates.sum(axis=0)
-        depth = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
-    alone = rates[:, model.types.index(k.PDC)]
+    rates, depth = _judged(values, depth, model, whole=whole)
     odds = np.full(values.shape[0], -np.inf)
     for name in PARTNERS:
-        at = model.names.index(name)
-        more = np.flatnonzero(rates[:, at] > alone)
-        means = [(1 - share) * alone[more] + share * rates[more, at] for share in SHARES]
-        found = log_likelihood(
-            values[:, more], depth, np.stack([alone[more], *means], axis=1), identity.SIZE
-        )
-        mixed = np.logaddexp.reduce(found[:, 1:], axis=1) - np.log(len(SHARES))
-        prior = np.log(DOUBLET_RATE * model.priors[at])
-        odds = np.maximum(odds, mixed - found[:, 0] + prior)
+        means, more = _mixtures(model, rates, name)
+        at = np.flatnonzero(more)
+        found = log_likelihood(values[:, at], depth, means[at], identity.SIZE)
+        odds = np.maximum(odds, _odds(found, model, name))
     return odds
+
+
+class Tabled:
+    """:func:`second_cell` of runs of many cells, with tables that are made once."""
+
+    def __init__(self, model: Components, *, whole: bool) -> None:
+        self._model, self._whole, self._tables = model, whole, None
+        if k.PDC not in model.types:
+            return
+        rates = identity.expected(model)
+        rates = rates if whole else rates / rates.sum(axis=0)
+        pairs = [_mixtures(model, rates, name) for name in PARTNERS]
+        means = np.concatenate([found for found, _ in pairs], axis=1)
+        used = np.repeat(np.stack([more for _, more in pairs], axis=1), 1 + len(SHARES), axis=1)
+        self._tables = Tables(means, identity.SIZE, used)
+
+    def odds(self, values: Any, depth: Floats) -> Floats:
+        """As :func:`second_cell`."""
+        if self._tables is None:
+            return np.full(values.shape[0], -np.inf)
+        _, depth = _judged(values, depth, self._model, whole=self._whole)
+        found = self._tables(values, depth).reshape(len(depth), len(PARTNERS), -1)
+        each = [_odds(found[:, i], self._model, name) for i, name in enumerate(PARTNERS)]
+        return np.asarray(np.max(each, axis=0))
+
+
+def _judged(values: Any, depth: Floats, model: Components, *, whole: bool) -> tuple[Floats, Floats]:
+    """Expected rates, and the depth that they are of."""
+    rates = identity.expected(model)
+    if whole:
+        return rates, depth
+    return rates / rates.sum(axis=0), np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
+
+
+def _mixtures(model: Components, rates: Floats, name: str) -> tuple[Floats, NDArray[np.bool_]]:
+    """Rates of a pDC, alone and with each share of ``name``, and the genes which that has more."""
+    alone, other = rates[:, model.types.index(k.PDC)], rates[:, model.names.index(name)]
+    means = [alone, *((1 - share) * alone + share * other for share in SHARES)]
+    return np.stack(means, axis=1), other > alone
+
+
+def _odds(found: Floats, model: Components, name: str) -> Floats:
+    """Log odds from the likelihoods of :func:`_mixtures`."""
+    mixed = np.logaddexp.reduce(found[:, 1:], axis=1) - np.log(len(SHARES))
+    prior = np.log(DOUBLET_RATE * model.priors[model.names.index(name)])
+    return np.asarray(mixed - found[:, 0] + prior)

@@ -241,23 +241,21 @@ def _write_surface(adata: AnnData, surface: Surface | None) -> None:
 def _write(
     adata: AnnData, view: PanelView, result: model.Annotation, record: dict[str, object]
 ) -> None:
-    order = [name for name in k.CELL_TYPES if name in set(result.cell_type)]
-    adata.obs[k.CELL_TYPE] = pd.Categorical(result.cell_type, categories=order)
-    lineages = [name for name in k.LINEAGES if name in set(result.lineage)]
-    adata.obs[k.LINEAGE] = pd.Categorical(result.lineage, categories=lineages)
+    # of cell types and lineages only those that are there
+    adata.obs[k.CELL_TYPE] = result.cell_type.remove_unused_categories()
+    adata.obs[k.LINEAGE] = result.lineage.remove_unused_categories()
     adata.obs[k.CONFIDENCE] = result.confidence
-    adata.obs[k.PDC_CALL] = pd.Categorical(result.pdc_call, categories=list(k.PDC_CALLS))
-    adata.obs[k.PDC_SCORE] = result.pdc_score.astype("float32")
-    adata.obs[k.BREG_KIND] = pd.Categorical(result.breg_kind, categories=list(k.BREG_KINDS))
-    adata.obs[k.BREG_SCORE] = result.breg_score.astype("float32")
-    adata.obs[k.BREG_EVIDENCE] = pd.Categorical(
-        result.breg_evidence, categories=list(k.BREG_EVIDENCES)
-    )
-    adata.obs[k.IL10_UMI] = result.il10_umi.astype("float32")
+    adata.obs[k.PDC_CALL] = result.pdc_call
+    adata.obs[k.PDC_SCORE] = result.pdc_score
+    adata.obs[k.BREG_KIND] = result.breg_kind
+    adata.obs[k.BREG_SCORE] = result.breg_score
+    adata.obs[k.BREG_EVIDENCE] = result.breg_evidence
+    adata.obs[k.IL10_UMI] = result.il10_umi
     adata.obsm[k.TYPE_POSTERIOR] = pd.DataFrame(
-        result.posterior.astype("float32"),
+        result.posterior,
         index=adata.obs_names,
         columns=[k.column(name) for name in result.types],
+        copy=False,
     )
     slot = _slots.store(adata)
     slot[k.INPUT] = view.record

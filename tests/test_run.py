@@ -16,7 +16,7 @@ import scifn
 from scifn import _keys as k
 from scifn import _matrix, genesets
 from scifn._errors import ArgumentError, DesignError, MissingKeyError, OverwriteError
-from scifn._matrix import _storage
+from scifn._matrix import _pass, _storage
 
 DESIGN = {"donor": "donor", "condition": "condition", "reference": "control"}
 OBS = (
@@ -183,23 +183,20 @@ def test_donor_counts_are_those_of_the_cells(done):
 
 def test_the_matrix_is_read_once(cohort, monkeypatch):
     passes, rows = [], []
-    one_pass, sparse = _matrix.one_pass, _storage._sparse
+    one_pass, map_rows = _matrix.one_pass, _pass.map_rows
 
     def watched(matrix, *args, **options):
         passes.append(matrix.shape)
         return one_pass(matrix, *args, **options)
 
-    def blocks(matrix):
-        for block in sparse(matrix):
-            rows.append((block.rows.start, block.rows.stop))
-            yield block
+    def mapped(matrix, function, **options):
+        for mine, found in map_rows(matrix, function, **options):
+            rows.append((mine.start, mine.stop))
+            yield mine, found
 
     monkeypatch.setattr(_matrix, "one_pass", watched)
-    dispatch = _storage.blocks
     monkeypatch.setattr(_storage, "BLOCK_NNZ", 200_000)
-    monkeypatch.setattr(
-        "scifn._matrix._pass.blocks", lambda m: blocks(m) if sp.issparse(m) else dispatch(m)
-    )
+    monkeypatch.setattr(_pass, "map_rows", mapped)
     run(cohort)
     assert passes == [cohort.shape]
     assert len(rows) > 3

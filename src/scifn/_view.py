@@ -82,8 +82,9 @@ class PanelView:
     genes
         Approved symbols that were found, one a column of ``values``.
     values
-        Cells x genes, CSR, float32: UMI if ``is_counts``, else linear values of the
-        normalized matrix in units of the smallest value of the cell.
+        Cells x genes (further columns may follow), a CSR matrix or what the pass kept: UMI if
+        ``is_counts``, else linear values of the normalized matrix in units of the smallest value
+        of the cell.
     total
         Sum of all features of each cell in the units of ``values``, float64.
     n_genes
@@ -97,7 +98,7 @@ class PanelView:
     """
 
     genes: tuple[str, ...]
-    values: Any
+    values: _matrix.Held
     total: NDArray[np.float64]
     n_genes: NDArray[np.int64]
     is_counts: bool
@@ -108,6 +109,8 @@ class PanelView:
     _position: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.values, _matrix.Held):
+            object.__setattr__(self, "values", _matrix.Plain(self.values))
         object.__setattr__(self, "_position", {gene: i for i, gene in enumerate(self.genes)})
 
     def __contains__(self, gene: object) -> bool:
@@ -129,14 +132,13 @@ class PanelView:
 
     def csr(self, genes: Sequence[str], rows: slice | NDArray[np.int64] | None = None) -> Any:
         """Columns of ``genes`` (all must be measured) of all or of some cells, CSR."""
-        values = self.values if rows is None else self.values[rows]
-        return values[:, [self._position[gene] for gene in genes]].tocsr()
+        return self.values.select([self._position[gene] for gene in genes], rows)
 
     def part(self, rows: slice) -> PanelView:
         """The same view of some successive cells, without transposable elements."""
         return replace(
             self,
-            values=self.values[rows],
+            values=self.values.part(rows),
             total=self.total[rows],
             n_genes=self.n_genes[rows],
             repeats=None,
@@ -163,14 +165,10 @@ class PanelView:
 
         With ``detected``, the number of them above zero.
         """
-        weights = np.zeros((len(self.genes), len(groups)))
+        weights = np.zeros((self.values.shape[1], len(groups)))
         for j, genes in enumerate(groups):
             weights[[self._position[gene] for gene in genes], j] = 1.0
-        values = self.values
-        if detected:
-            values = values.copy()
-            values.data = (values.data > 0).astype(np.float32)
-        return np.asarray(values @ weights, dtype=np.float64)
+        return self.values.dot(weights, detected=detected)
 
     def need_counts(self, purpose: str) -> None:
         """Refuse a matrix whose counts are unknown.
@@ -386,12 +384,12 @@ def read(
     panel = _pass(adata, source, (*columns, *_of_repeats(at)), is_gene)
     is_counts = _verify(source, panel)
     values, total = _in_umi(panel, source.scale.kind)
-    values, repeats = values[:, : len(columns)], _repeats_in(values[:, len(columns) :], at)
+    repeats = _repeats_in(values, len(columns), at)
     notes += _notes(adata, source, panel, is_gene, is_counts)
     record = _record(source, resolution, at.where, is_counts, [*notes, *resolution.notes])
     return PanelView(
         genes=resolution.genes,
-        values=values.astype(np.float32),
+        values=values,
         total=total,
         n_genes=panel.n_genes,
         is_counts=is_counts,
@@ -411,13 +409,14 @@ def _of_repeats(at: Located) -> list[tuple[int, ...]]:
     return [*groups.values(), tuple(sorted(i for i in chosen if not at.is_gene[i]))]
 
 
-def _repeats_in(values: Any, at: Located) -> Repeats | None:
-    """What the columns of :func:`_of_repeats` hold."""
+def _repeats_in(values: _matrix.Held, first: int, at: Located) -> Repeats | None:
+    """What the columns of :func:`_of_repeats`, from ``first`` on, hold."""
     choice = at.repeats
     if not choice.columns:
         nothing = np.zeros(values.shape[0])
         return Repeats(choice, {}, nothing) if choice.reason != _repeats.NONE_FOUND else None
-    dense = np.asarray(values.todense(), dtype=np.float64)
+    n = values.shape[1] - first
+    dense = values.dot(np.eye(first + n, n, k=-first))
     return Repeats(choice, dict(zip(choice.columns, dense.T, strict=False)), dense[:, -1])
 
 
@@ -503,18 +502,13 @@ def _verify(source: Source, panel: _matrix.Panel) -> bool:
     return source.scale.recoverable and off == 0
 
 
-def _in_umi(panel: _matrix.Panel, kind: str) -> tuple[Any, NDArray[np.float64]]:
+def _in_umi(panel: _matrix.Panel, kind: str) -> tuple[_matrix.Held, NDArray[np.float64]]:
     """Values and totals in UMI: divided by the value of one UMI, rounded where that is exact."""
     if kind in ("counts", _matrix.FRACTIONAL):
-        return panel.values, panel.total
+        return panel.held(), panel.total
     one = np.where(np.isfinite(panel.one), panel.one, 1.0)
-    values = panel.values.copy()
-    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    values.data = values.data / one[rows]
-    total = panel.total / one
-    if panel.exact.all():
-        values.data, total = np.rint(values.data), np.rint(total)
-    return values, total
+    whole, total = bool(panel.exact.all()), panel.total / one
+    return panel.held(one, whole=whole), np.rint(total) if whole else total
 
 
 def _notes(

@@ -9,6 +9,7 @@ all genes of a cell maps a function over blocks of rows (:func:`~scifn._matrix._
 
 from __future__ import annotations
 
+from scifn._matrix._panel import Held, Plain
 from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._rows import map_rows, n_processors, reads_by_column, split_rows
 from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
@@ -18,7 +19,9 @@ __all__ = [
     "FRACTIONAL",
     "LINEARIZE",
     "USABLE",
+    "Held",
     "Panel",
+    "Plain",
     "Scale",
     "Unreadable",
     "blocks",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 from scifn._matrix._dask import dask_pass
+from scifn._matrix._panel import Compact, Held, Piece, Plain, packed, unpacked
+from scifn._matrix._rows import map_rows, n_processors, reads_by_column
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
@@ -20,6 +22,12 @@ from scifn._matrix._storage import (
     is_column_compressed,
     is_dask,
 )
+
+#: Cells from which a compiler pays: fewer are done before it is.
+COMPILED = 20_000
+#: Columns that a compact panel can number.
+MOST_COLUMNS = 32_000
+_UNREADABLE = "some cells hold NaN, infinite or negative values"
 
 
 class Unreadable(MatrixError):  # noqa: N818  (never seen by a user: the view names the cells)
@@ -33,7 +41,8 @@ class Panel:
     Attributes
     ----------
     values
-        Linear values (UMI, or expm1 of the logarithms), cells x genes, float64.
+        Linear values (UMI, or expm1 of the logarithms), cells x genes: a CSR matrix of float64,
+        of many cells a :class:`~scifn._matrix._panel.Compact`.
     total
         Sum over all features of each cell, on the same scale.
     n_genes
@@ -50,6 +59,17 @@ class Panel:
     n_genes: NDArray[np.int64]
     one: NDArray[np.float64]
     exact: NDArray[np.bool_]
+
+    def held(self, one: NDArray[np.float64] | None = None, *, whole: bool = False) -> Held:
+        """The values as they are kept, in units of ``one``, of which they are ``whole`` ones."""
+        if isinstance(self.values, Compact):
+            return self.values if one is None else self.values.in_units(one, whole=whole)
+        values = sp.csr_array(self.values, dtype=np.float64)
+        if one is not None:
+            data = values.data / np.repeat(one, np.diff(values.indptr))
+            parts = (np.rint(data) if whole else data, values.indices, values.indptr)
+            values = sp.csr_array(parts, shape=values.shape)
+        return Plain(values.astype(np.float32))
 
 
 def selector(columns: Sequence[tuple[int, ...]], n_features: int) -> Any:
@@ -83,19 +103,25 @@ def one_pass(
     recover
         Whether counts are looked for in a normalized matrix.
     """
-    select = selector(columns, matrix.shape[1])
+    select = Layout(selector(columns, matrix.shape[1]))
     weight = included.astype(np.float64)
-    how = _How(kind, recover)
+    large = matrix.shape[0] >= COMPILED and select.n_stored <= MOST_COLUMNS
+    how = _How(kind, recover, compiled=large)
     if is_dask(matrix):
         parts = dask_pass(matrix, select, weight, how)
-    else:
-        whole = not is_column_compressed(matrix)
+    elif reads_by_column(matrix) or (is_column_compressed(matrix) and not large):
         read = (
-            _reduce(block.matrix, select[block.features], weight[block.features], how, whole=whole)
+            _reduce(block.matrix, select[block.features], weight[block.features], how, whole=False)
             for block in blocks(matrix)
         )
-        parts = list(read) if whole else [reduce(_join, read)]
-    return _finish(parts, (matrix.shape[0], len(columns)), how)
+        parts = [reduce(_join, read)]
+    else:
+
+        def reduced(block: Any) -> dict[str, Any]:
+            return _reduce(block, select, weight, how, whole=True)
+
+        parts = [one for _, one in map_rows(matrix, reduced, threads=n_processors() * large)]
+    return _finish(parts, (matrix.shape[0], len(columns)), select, how)
 
 
 def unreadable_rows(matrix: Any) -> NDArray[np.int64]:
@@ -108,15 +134,69 @@ def unreadable_rows(matrix: Any) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where each feature goes.
+
+    Attributes
+    ----------
+    matrix
+        Features x columns of ones.
+    """
+
+    matrix: Any
+
+    def __getitem__(self, features: slice) -> Layout:
+        return Layout(self.matrix[features])
+
+    @cached_property
+    def _stored(self) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+        """Stored column of each feature, counted from 1, and the columns that each is part of.
+
+        They stand in the order of the features, so that those of a cell come in order too.
+        """
+        one = np.zeros(self.matrix.shape[0], dtype=np.int64)
+        known: dict[tuple[int, ...], int] = {}
+        for feature in np.flatnonzero(np.diff(self.matrix.indptr)):
+            start, stop = self.matrix.indptr[feature : feature + 2]
+            into = tuple(sorted(self.matrix.indices[start:stop].tolist()))
+            one[feature] = known.setdefault(into, len(known) + 1)
+        return one, list(known)
+
+    @property
+    def n_features(self) -> int:
+        """Number of features that go anywhere."""
+        return int((self._stored[0] > 0).sum())
+
+    @property
+    def n_stored(self) -> int:
+        """Number of stored columns."""
+        return len(self._stored[1])
+
+    @cached_property
+    def spread(self) -> Any:
+        """Stored columns x columns of ones."""
+        into = self._stored[1]
+        rows = np.repeat(np.arange(len(into)), [len(columns) for columns in into])
+        columns = np.array([column for group in into for column in group], dtype=np.int64)
+        shape = (len(into), self.matrix.shape[1])
+        return sp.csr_array((np.ones(rows.size), (rows, columns)), shape=shape)
+
+    def code(self, weight: NDArray[np.float64]) -> NDArray[np.uint16]:
+        """What the kernel reads of each feature: its stored column, and whether it is counted."""
+        return (2 * self._stored[0] + (weight > 0)).astype(np.uint16)
+
+
+@dataclass(frozen=True)
 class _How:
-    """How values are read: their scale, and whether counts are looked for."""
+    """How values are read: their scale, whether counts are looked for, and by which kernels."""
 
     kind: str
     recover: bool
+    compiled: bool = False
 
     def linear(self, block: Any) -> Any:
         if _bad(block.data).any():
-            raise Unreadable("some cells hold NaN, infinite or negative values")
+            raise Unreadable(_UNREADABLE)
         linear = block.astype(np.float64)
         linear.data = LINEARIZE[self.kind](linear.data)
         return linear
@@ -145,13 +225,16 @@ def _rows(matrix: Any) -> NDArray[np.int64]:
 
 
 def _reduce(
-    block: Any, select: Any, weight: NDArray[np.float64], how: _How, *, whole: bool
+    block: Any, select: Layout, weight: NDArray[np.float64], how: _How, *, whole: bool
 ) -> dict[str, Any]:
     """Everything that is kept of one CSR block; ``whole`` says that its rows are."""
+    if whole and how.compiled:
+        return _reduce_compiled(block, select, weight, how)
+    block = as_csr(block)
     linear = how.linear(block)
     seen = (linear.data > 0) & (weight[linear.indices] > 0)
     kept = {
-        "values": sp.csr_array(linear @ select),
+        "values": sp.csr_array(linear @ select.matrix),
         "total": linear @ weight,
         "n_genes": np.bincount(_rows(block)[seen], minlength=block.shape[0]),
     }
@@ -161,6 +244,42 @@ def _reduce(
         # what one UMI is can only be told from all values of a cell
         kept["levels"] = _levels(linear)
     return kept
+
+
+def _reduce_compiled(
+    block: Any, select: Layout, weight: NDArray[np.float64], how: _How
+) -> dict[str, Any]:
+    """As :func:`_reduce` of whole rows."""
+    from scifn._matrix import _kernels
+
+    if block.dtype.kind not in "iuf" or block.dtype == np.float16:
+        block = as_csr(block)
+    n_rows, lengths = block.shape[0], np.diff(block.indptr)
+    # a place more: the kernel writes each value before it knows whether it is wanted
+    most = (int(np.minimum(lengths, select.n_features).sum()) if n_rows else 0) + 1
+    values, columns = np.empty(most), np.empty(most, dtype=np.uint16)
+    ends, n_genes = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
+    total, exact = np.empty(n_rows), np.empty(n_rows, dtype=bool)
+    held = (block.data, block.indices, block.indptr.astype(np.int64), select.code(weight))
+    one = np.empty(n_rows)
+    kept = (values, columns, ends, total, n_genes, exact, one)
+    if how.kind == "counts":
+        status = _kernels.reduce_counts(*held, *kept)
+    else:
+        row = np.empty(lengths.max(initial=0))
+        transform = _kernels.TRANSFORM[how.kind]
+        status = _kernels.reduce_linear(*held, transform, how.recover, row, *kept)
+    if status == _kernels.UNREADABLE:
+        raise Unreadable(_UNREADABLE)
+    if status == _kernels.NOT_SORTED:
+        # sorted, or summed where a place is stored in parts; the second time it is read as it is
+        block = as_csr(block)
+        block = block if block.has_sorted_indices else block.sorted_indices()
+        return _reduce_compiled(block, select, weight, how)
+    filled = int(ends[-1]) if n_rows else 0
+    into = packed if how.kind == "counts" and exact.all() else unpacked
+    piece = into(values[:filled], columns[:filled], ends)
+    return {"values": piece, "total": total, "n_genes": n_genes, "one": one, "exact": exact}
 
 
 def _levels(linear: Any) -> Any:
@@ -186,19 +305,26 @@ def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reduce_chunk(
-    chunk: Any, select: Any, weight: NDArray[np.float64], how: _How, *, whole: bool
+    chunk: Any, select: Layout, weight: NDArray[np.float64], how: _How, *, whole: bool
 ) -> dict[str, Any]:
     return _reduce(as_csr(chunk), select, weight, how, whole=whole)
 
 
-def _finish(parts: list[dict[str, Any]], shape: tuple[int, int], how: _How) -> Panel:
+def _finish(
+    parts: list[dict[str, Any]], shape: tuple[int, int], select: Layout, how: _How
+) -> Panel:
     """Stack parts that hold successive cells."""
     for part in parts:
         if "levels" in part:
             part["one"], part["exact"] = how.one(part.pop("levels"))
-    values = sp.vstack([sp.csr_array((0, shape[1])), *(part["values"] for part in parts)], "csr")
-    values.sum_duplicates()
-    values.eliminate_zeros()
+    values: Any
+    if parts and all(isinstance(part["values"], Piece) for part in parts):
+        values = Compact(tuple(part["values"] for part in parts), select.spread)
+    else:
+        none = sp.csr_array((0, shape[1]))
+        values = sp.vstack([none, *(part["values"] for part in parts)], "csr")
+        values.sum_duplicates()
+        values.eliminate_zeros()
 
     def stacked(key: str, dtype: Any) -> NDArray[Any]:
         return np.concatenate([np.empty(0, dtype), *(part[key] for part in parts)]).astype(dtype)

@@ -129,7 +129,7 @@ def _from_anndata(adata: AnnData, protein: Any) -> Adt:
     if not panel.exact.all():
         msg = f"protein=: {where} holds values that are not integers. {REMEDY}"
         raise ScaleError(msg)
-    counts = np.asarray(panel.values.todense(), dtype=np.float32)
+    counts = panel.held().toarray()
     umi = np.zeros((adata.n_obs, counts.shape[1]), dtype=np.float32)
     umi[rows >= 0] = counts[rows[rows >= 0]]
     names = tuple(str(var.index[i]) for i in columns)

@@ -1,0 +1,280 @@
+"""The kernels of the pass and of the panel that it leaves, compiled when they are first called.
+
+Imported only where there are enough cells for it to pay (:data:`~scifn._matrix._pass.COMPILED`).
+They compute what :mod:`scifn._matrix._pass` and :class:`~scifn._matrix._panel.Plain` compute with
+scipy, in one walk over a block, and let go of the interpreter, so that blocks can be worked on side
+by side. Positions are unsigned, which spares a check for negative ones in every step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+from scifn._matrix._numba import compiled
+from scifn._matrix._scale import MAX_UNIT, TOLERANCE
+
+#: What the first two kernels return: all is well, or why a block cannot be read as it is.
+FINE, UNREADABLE, NOT_SORTED = 0, 1, 2
+#: How a value becomes linear, by the kind of scale.
+TRANSFORM: Final = {
+    "counts": 0, "fractional counts": 0, "normalized": 0,
+    "log1p": 1, "log2": 2, "log1p of log1p": 3,
+}  # fmt: skip
+#: A stored count of this value stands for one in the list of large ones.
+LARGE: Final = 255
+_U = np.uint64
+
+
+def _linear_of(value: Any, transform: int) -> Any:
+    if transform == 0:
+        return value
+    if transform == 1:
+        return math.expm1(value)
+    if transform == 2:
+        return 2.0**value - 1.0
+    return math.expm1(math.expm1(value))
+
+
+_linear = compiled(_linear_of)
+
+
+def _unit_of(row: Any, n: int, smallest: float) -> tuple[float, bool]:
+    """As :func:`scifn._matrix._scale.unit`, of one cell."""
+    for divisor in range(1, MAX_UNIT + 1):
+        trial = smallest / divisor
+        off = False
+        for p in range(n):
+            multiple = row[p] / trial
+            away = abs(multiple - np.rint(multiple))
+            if away > min(TOLERANCE, 0.01 + 2e-6 * multiple):
+                off = True
+                break
+        if not off:
+            return trial, True
+    return smallest, False
+
+
+_unit = compiled(_unit_of)
+
+
+def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int, bool]:
+    """Sum of a row, its state, and whether all are whole numbers; the loops vectorize."""
+    total = 0.0
+    bad = 0
+    off = 0
+    back = 0
+    for p in range(start, stop):
+        value = np.float64(data[p])
+        total += value
+        bad += not value >= 0.0
+        off += value != np.floor(value)
+    for p in range(start + _U(1), stop):
+        back += indices[p] <= indices[p - _U(1)]
+    if bad > 0 or not total < np.inf:
+        return 0.0, UNREADABLE, False
+    return total, NOT_SORTED if back > 0 else FINE, off == 0
+
+
+# sums of whole numbers are exact, and of others only the state is used: the order may change
+_scan = compiled(_scan_of, fastmath={"reassoc"})
+
+
+def _emit_of(
+    data: Any, first: Any, indices: Any, start: Any, stop: Any, code: Any,
+    values: Any, columns: Any, filled: Any,
+) -> tuple[float, int, Any]:  # fmt: skip
+    """Total, number of features above zero, and end of the row in the panel.
+
+    Values that are not wanted are written over by the next: there is no branch to guess.
+    """
+    sum_ = 0.0
+    seen: Any = 0
+    begin = filled
+    for p in range(start, stop):
+        x = np.float64(data[p - first])
+        here = code[_U(indices[p])]
+        counted = here & 1
+        positive = x > 0.0
+        sum_ += x * counted
+        seen += positive & (counted == 1)
+        values[filled] = x
+        columns[filled] = (here >> 1) - 1
+        filled += _U(positive & (here > 1))
+    back = 0
+    for q in range(begin + _U(1), filled):
+        back += columns[q] <= columns[q - _U(1)]
+    if back > 0:
+        filled = _merge(values, columns, begin, filled)
+    return sum_, seen, filled
+
+
+def _merge_row(values: Any, columns: Any, begin: Any, end: Any) -> Any:
+    """Put the columns of a row in order, of which few are out of it, and add up equal ones."""
+    for p in range(begin + _U(1), end):
+        value, column = values[p], columns[p]
+        q: Any = p
+        while q > begin and columns[q - _U(1)] > column:
+            values[q], columns[q] = values[q - _U(1)], columns[q - _U(1)]
+            q -= _U(1)
+        values[q], columns[q] = value, column
+    last = begin
+    for p in range(begin + _U(1), end):
+        if columns[p] == columns[last]:
+            values[last] += values[p]
+        else:
+            last += _U(1)
+            values[last], columns[last] = values[p], columns[p]
+    return last + _U(1)
+
+
+_merge = compiled(_merge_row)
+_emit = compiled(_emit_of)
+
+
+def _reduce_counts(
+    data: Any, indices: Any, indptr: Any, code: Any,
+    values: Any, columns: Any, ends: Any, total: Any, n_genes: Any, exact: Any, one: Any,
+) -> Any:  # fmt: skip
+    """Panel, total and unit of every row of a CSR block of counts; the last seven are written to.
+
+    ``code[j]`` is twice the panel column of feature j, counted from 1 (0: none), plus one if j
+    counts towards the total. A column may be fed by several features. ``values`` and ``columns``
+    need one place more than there can be values.
+    """
+    filled = _U(0)
+    for i in range(ends.size):
+        start, stop = _U(indptr[i]), _U(indptr[i + 1])
+        everything, state, whole = _scan(data, indices, start, stop)
+        if state != FINE:
+            return state
+        total[i], n_genes[i], filled = _emit(
+            data, _U(0), indices, start, stop, code, values, columns, filled
+        )
+        ends[i], exact[i], one[i] = filled, whole, 1.0 if everything > 0 else np.inf
+    return FINE
+
+
+reduce_counts = compiled(_reduce_counts)
+
+
+def _reduce_linear(
+    data: Any, indices: Any, indptr: Any, code: Any, transform: int, recover: bool, row: Any,
+    values: Any, columns: Any, ends: Any, total: Any, n_genes: Any, exact: Any, one: Any,
+) -> Any:  # fmt: skip
+    """As :data:`reduce_counts` of values on another scale, with the unit of each row.
+
+    ``row`` is room to work in, a place a value of the longest row.
+    """
+    filled = _U(0)
+    for i in range(ends.size):
+        start, stop = _U(indptr[i]), _U(indptr[i + 1])
+        _, state, _ = _scan(data, indices, start, stop)
+        if state != FINE:
+            return state
+        smallest, last, last_linear = np.inf, -1.0, -1.0
+        for p in range(start, stop):
+            x = np.float64(data[p])
+            if x != last:
+                last, last_linear = x, _linear(x, transform)
+            row[p - start] = last_linear
+            if last_linear > 0.0 and last_linear < smallest:
+                smallest = last_linear
+        total[i], n_genes[i], filled = _emit(
+            row, start, indices, start, stop, code, values, columns, filled
+        )
+        ends[i], one[i], exact[i] = filled, smallest, smallest == np.inf
+        if recover and smallest < np.inf:
+            one[i], exact[i] = _unit(row, stop - start, smallest)
+    return FINE
+
+
+reduce_linear = compiled(_reduce_linear)
+
+
+def _pack(values: Any, ends: Any, small: Any, large: Any, marks: Any) -> int:
+    """Whole numbers as single bytes; those that do not fit go to ``large``, in their order.
+
+    ``marks[i]`` is where those of row i begin. Returns how many there are; where there is no room
+    for them nothing is said of the others.
+    """
+    n = 0
+    p = _U(0)
+    for i in range(ends.size):
+        marks[i] = n
+        while p < ends[i]:
+            if values[p] < LARGE:
+                small[p] = np.uint8(values[p])
+            else:
+                small[p] = LARGE
+                if n < large.size:
+                    large[n] = values[p]
+                n += 1
+            p += _U(1)
+    return n
+
+
+pack = compiled(_pack)
+
+
+def _select(
+    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, rows: Any, wanted: Any,
+    values: Any, places: Any, ends: Any,
+) -> Any:  # fmt: skip
+    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1."""
+    n = _U(0)
+    for k in range(rows.size):
+        i = _U(rows[k])
+        mark = marks[i]
+        for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
+            value = np.float32(data[p])
+            if large.size > 0 and data[p] == LARGE:
+                value = large[mark]
+                mark += 1
+            place = wanted[columns[p]]
+            if place >= 0:
+                values[n] = value
+                places[n] = place
+                n += _U(1)
+        ends[k] = n
+    return n
+
+
+select = compiled(_select)
+
+
+def _count(columns: Any, indptr: Any, rows: Any, wanted: Any) -> int:
+    """Number of values that :data:`select` finds."""
+    n = 0
+    for k in range(rows.size):
+        i = _U(rows[k])
+        for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
+            n += wanted[columns[p]] >= 0
+    return n
+
+
+count = compiled(_count)
+
+
+def _dot(
+    data: Any, columns: Any, indptr: Any, large: Any, marks: Any,
+    starts: Any, groups: Any, weights: Any, detected: bool, out: Any,
+) -> None:  # fmt: skip
+    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on."""
+    for i in range(indptr.size - 1):
+        mark = marks[i]
+        for p in range(_U(indptr[i]), _U(indptr[i + 1])):
+            value: Any = np.float64(data[p])
+            if large.size > 0 and data[p] == LARGE:
+                value = np.float64(large[mark])
+                mark += 1
+            if detected:
+                value = 1.0
+            c = _U(columns[p])
+            for q in range(_U(starts[c]), _U(starts[c + _U(1)])):
+                out[i, groups[q]] += value * weights[q]
+
+
+dot = compiled(_dot)

@@ -1,0 +1,278 @@
+"""What is kept of the big matrix: the values of the panel genes of every cell.
+
+Of few cells it is a CSR matrix (:class:`Plain`). Of many it is kept in pieces of three bytes a
+value (:class:`Compact`), which is a quarter of that, and read by compiled kernels. Both answer the
+same questions; nothing else of the package knows which of them it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from scifn._matrix._rows import n_processors
+
+Floats = NDArray[np.float64]
+Rows = slice | NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Panel of few cells: a CSR matrix, cells x columns."""
+
+    matrix: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and columns."""
+        return int(self.matrix.shape[0]), int(self.matrix.shape[1])
+
+    def select(self, columns: Sequence[int], rows: Rows = None) -> Any:
+        """Some columns of all or of some cells, CSR of float32."""
+        values = self.matrix if rows is None else self.matrix[rows]
+        return values[:, list(columns)].tocsr()
+
+    def dot(self, weights: Floats, *, detected: bool = False) -> Floats:
+        """Product with ``weights`` (columns x groups); of what is above zero if ``detected``."""
+        values = self.matrix
+        if detected:
+            values = values.copy()
+            values.data = (values.data > 0).astype(np.float32)
+        return np.asarray(values @ weights, dtype=np.float64)
+
+    def part(self, rows: slice) -> Plain:
+        """Some successive cells."""
+        return Plain(self.matrix[rows])
+
+    def toarray(self) -> NDArray[np.float32]:
+        """All of it, dense."""
+        return np.asarray(self.matrix.toarray())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Successive cells of a :class:`Compact`.
+
+    Attributes
+    ----------
+    data, columns, indptr
+        As in CSR. Whole numbers are bytes, of which 255 stands for the next of ``large``;
+        others are float32.
+    large, marks
+        Whole numbers from 255 on, and where those of each row begin among them.
+    """
+
+    data: NDArray[np.uint8] | NDArray[np.float32]
+    columns: NDArray[np.uint16]
+    indptr: NDArray[np.int64]
+    large: NDArray[np.float32]
+    marks: NDArray[np.int64]
+
+    @property
+    def n_rows(self) -> int:
+        """Cells."""
+        return self.indptr.size - 1
+
+    def rows(self, start: int, stop: int) -> Piece:
+        """Some of the cells, which share its memory."""
+        return replace(self, indptr=self.indptr[start : stop + 1], marks=self.marks[start:stop])
+
+
+def packed(values: Floats, columns: NDArray[np.uint16], ends: NDArray[np.int64]) -> Piece:
+    """Piece of whole numbers (its arguments may be written over afterwards)."""
+    from scifn._matrix import _kernels
+
+    small, marks = np.empty(values.size, dtype=np.uint8), np.empty(ends.size, dtype=np.int64)
+    large = np.empty(0, dtype=np.float32)
+    n = _kernels.pack(values, ends, small, large, marks)
+    if n:
+        large = np.empty(n, dtype=np.float32)
+        _kernels.pack(values, ends, small, large, marks)
+    return Piece(small, columns.copy(), _from_zero(ends), large, marks)
+
+
+def unpacked(values: Floats, columns: NDArray[np.uint16], ends: NDArray[np.int64]) -> Piece:
+    """Piece of values that are no whole numbers."""
+    nothing, marks = np.empty(0, dtype=np.float32), np.zeros(ends.size, dtype=np.int64)
+    return Piece(values.astype(np.float32), columns.copy(), _from_zero(ends), nothing, marks)
+
+
+def _from_zero(ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, dtype=np.int64), ends])
+
+
+@dataclass(frozen=True)
+class Compact:
+    """Panel of many cells, in pieces.
+
+    Attributes
+    ----------
+    pieces
+        Successive cells.
+    spread
+        Stored columns x columns: which stored ones make a column up. Mostly one is one; features
+        that belong to several columns are stored apart.
+    """
+
+    pieces: tuple[Piece, ...]
+    spread: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Cells and columns."""
+        return int(self.starts[-1]), int(self.spread.shape[1])
+
+    @property
+    def nnz(self) -> int:
+        """Values that are stored."""
+        return int(sum(piece.indptr[-1] - piece.indptr[0] for piece in self.pieces))
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """First cell of each piece, and the number of all cells."""
+        return np.cumsum([0, *(piece.n_rows for piece in self.pieces)])
+
+    @cached_property
+    def _single(self) -> NDArray[np.int64]:
+        """Stored column that is the column; -1 where there are several or none."""
+        csc = self.spread.tocsc()
+        out = np.full(csc.shape[1], -1, dtype=np.int64)
+        alone = np.flatnonzero(np.diff(csc.indptr) == 1)
+        out[alone] = csc.indices[csc.indptr[alone]]
+        return out
+
+    def select(self, columns: Sequence[int], rows: Rows = None) -> Any:
+        """Some columns of all or of some cells, CSR of float32."""
+        asked = np.asarray(columns, dtype=np.int64)
+        stored = self._single[asked]
+        wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
+        if (stored >= 0).all() and np.unique(stored).size == stored.size:
+            wanted[stored] = np.arange(stored.size)
+            return self._take(wanted, stored.size, rows)
+        mix = self.spread[:, asked].tocsr()
+        used = np.flatnonzero(np.diff(mix.indptr) > 0)
+        wanted[used] = np.arange(used.size)
+        found = self._take(wanted, used.size, rows) @ mix[used]
+        return sp.csr_array(found, dtype=np.float32)
+
+    def _take(self, wanted: NDArray[np.int32], n_columns: int, rows: Rows) -> Any:
+        """CSR of the stored columns that are ``wanted``."""
+        if rows is not None and not isinstance(rows, slice):
+            order = np.argsort(rows, kind="stable")
+            taken = self._taken(wanted, n_columns, list(self._of_rows(rows[order])))
+            if (order == np.arange(order.size)).all():
+                return taken
+            back = np.empty(order.size, dtype=np.int64)
+            back[order] = np.arange(order.size)
+            return taken[back]
+        parts = self.pieces if rows is None else self.part(rows).pieces
+        whole = [(piece, np.arange(piece.n_rows)) for piece in parts]
+        return self._taken(wanted, n_columns, whole)
+
+    def _of_rows(self, rows: NDArray[np.int64]) -> Iterator[tuple[Piece, NDArray[np.int64]]]:
+        """Pieces, and which of their cells are among ``rows``, which must be sorted."""
+        ends = np.searchsorted(rows, self.starts)
+        for i, piece in enumerate(self.pieces):
+            if ends[i] < ends[i + 1]:
+                yield piece, rows[ends[i] : ends[i + 1]] - self.starts[i]
+
+    def _taken(
+        self,
+        wanted: NDArray[np.int32],
+        n_columns: int,
+        found: list[tuple[Piece, NDArray[np.int64]]],
+    ) -> Any:
+        from scifn._matrix import _kernels
+
+        sizes = _side_by_side(
+            lambda one: _kernels.count(one[0].columns, one[0].indptr, one[1], wanted), found
+        )
+        n_rows = [rows.size for _, rows in found]
+        at, first = np.cumsum([0, *sizes]), np.cumsum([0, *n_rows])
+        data = np.empty(at[-1], dtype=np.float32)
+        indptr = np.zeros(first[-1] + 1, dtype=np.int64)
+        narrow = max(int(at[-1]), n_columns) < 2**31
+        places = np.empty(at[-1], dtype=np.int32 if narrow else np.int64)
+
+        def fill(i: int) -> None:
+            piece, rows = found[i]
+            mine, ends = slice(at[i], at[i + 1]), indptr[1 + first[i] : 1 + first[i + 1]]
+            _kernels.select(
+                piece.data, piece.columns, piece.indptr, piece.large, piece.marks, rows, wanted,
+                data[mine], places[mine], ends,
+            )  # fmt: skip
+            ends += at[i]
+
+        _side_by_side(fill, range(len(found)))
+        indptr = indptr.astype(places.dtype)
+        return sp.csr_array((data, places, indptr), shape=(int(first[-1]), n_columns), copy=False)
+
+    def dot(self, weights: Floats, *, detected: bool = False) -> Floats:
+        """Product with ``weights`` (columns x groups); of what is above zero if ``detected``."""
+        from scifn._matrix import _kernels
+
+        if detected and (self._single < 0).any():
+            used = np.flatnonzero(np.any(weights != 0, axis=1))
+            if (self._single[used] < 0).any():
+                return Plain(self.select(used.tolist())).dot(weights[used], detected=True)
+        of_stored = sp.csr_array(self.spread @ np.asarray(weights, dtype=np.float64))
+        of_stored.eliminate_zeros()
+        out = np.zeros((self.shape[0], weights.shape[1]))
+        groups = of_stored.indices.astype(np.int64)
+
+        def add(i: int) -> None:
+            piece = self.pieces[i]
+            _kernels.dot(
+                piece.data, piece.columns, piece.indptr, piece.large, piece.marks,
+                of_stored.indptr.astype(np.int64), groups, of_stored.data, detected,
+                out[self.starts[i] : self.starts[i + 1]],
+            )  # fmt: skip
+
+        _side_by_side(add, range(len(self.pieces)))
+        return out
+
+    def part(self, rows: slice) -> Compact:
+        """Some successive cells, which share its memory."""
+        start, stop, _ = rows.indices(self.shape[0])
+        cut = []
+        for i, piece in enumerate(self.pieces):
+            begin, end = int(self.starts[i]), int(self.starts[i + 1])
+            if begin < stop and end > start:
+                cut.append(piece.rows(max(start - begin, 0), min(stop, end) - begin))
+        return replace(self, pieces=tuple(cut))
+
+    def toarray(self) -> NDArray[np.float32]:
+        """All of it, dense."""
+        return np.asarray(self.select(range(self.shape[1])).toarray())
+
+    def in_units(self, one: Floats, *, whole: bool) -> Compact:
+        """Every value divided by that of its cell in ``one``; ``whole`` says they are multiples."""
+        pieces = []
+        for i, piece in enumerate(self.pieces):
+            mine = one[self.starts[i] : self.starts[i + 1]]
+            values = piece.data.astype(np.float64) / np.repeat(mine, np.diff(piece.indptr))
+            ends = piece.indptr[1:]
+            if whole:
+                pieces.append(packed(np.rint(values), piece.columns, ends))
+            else:
+                pieces.append(unpacked(values, piece.columns, ends))
+        return replace(self, pieces=tuple(pieces))
+
+
+Held = Plain | Compact
+
+
+def _side_by_side(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    """``function`` of each item, in as many threads as there are processors."""
+    threads = min(n_processors(), len(items))
+    if threads < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, items))

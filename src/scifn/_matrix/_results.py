@@ -56,11 +56,11 @@ def _computed_here(out: Any, told: Told | None) -> Iterator[tuple[tuple[int, ...
             told(places[key])
 
     with dask.callbacks.Callback(posttask=after):
-        results = list(dask.compute(*lazy.flat))
+        done = list(dask.compute(*lazy.flat))
     # each is let go of when it is handed over
-    results.reverse()
+    done.reverse()
     for place in places.values():
-        yield place, results.pop()
+        yield place, done.pop()
 
 
 def _client() -> Any:

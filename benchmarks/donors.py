@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import donors_axis
+import donors_power
 import donors_profiles
 import donors_simulated as simulated
 import donors_strata
@@ -207,8 +208,8 @@ def _best(call: Callable[[], object], times: int = 3) -> float:
 
 PARTS: dict[str, Callable[[Sheet], None]] = {
     "null": simulated.null,
-    "power": simulated.power,
-    "unequal": simulated.unequal,
+    "power": donors_power.power,
+    "unequal": donors_power.unequal,
     "worked": worked,
     "healthy": healthy,
     "kang": kang,

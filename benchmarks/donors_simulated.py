@@ -1,4 +1,4 @@
-"""Level and power of the tests of donors on simulated cohorts, beside the tests that others use.
+"""Level of the tests of donors on simulated cohorts, beside the tests that others use.
 
 Seven cell types with a lognormal share a donor, 5,000 cells counted: pDC, Breg-like, naive and
 memory B cells, effector B cells, T/NK cells, monocytes. Every test sees the same cohorts.
@@ -27,25 +27,29 @@ LOG_SD = np.array([0.6, 0.6, 0.3, 0.3, 1.0, 0.1, 0.2])
 CELLS, COHORTS = 5000, 1000
 #: Two standard errors of a rate of 0.05 in as many cohorts.
 ERROR = 2 * np.sqrt(0.05 * 0.95 / COHORTS)
-#: Power of the logit t-test and of propeller in R on the task's own 1,000 draws; propeller's level.
-TOLD = {6: (0.354, 0.413, 0.058), 10: (0.552, 0.585, 0.079), 20: (0.883, 0.887, 0.059)}
-
 TESTS = ("permutation of the raw logit", "Wilcoxon", "quasi-binomial", "beta-binomial")
 
 Rates = dict[str, np.ndarray]
 
 
 # --- cohorts --------------------------------------------------------------------
-def draw(arms: tuple[int, int], *, fold: float = 1.0, seed: int, spread: float = 0.0) -> np.ndarray:
-    """Counts, (cohorts, donors, 7); the group stands first. ``spread``: log SD of cells a donor."""
+def draw(
+    arms: tuple[int, int], *, fold: float = 1.0, seed: int, spread: float = 0.0,
+    cohorts: int = COHORTS, cells: tuple[int, int] = (CELLS, CELLS),
+) -> np.ndarray:  # fmt: skip
+    """Counts, (cohorts, donors, 7); the group stands first.
+
+    ``spread``: log SD of cells a donor; ``cells``: their mean in each arm.
+    """
     rng = np.random.default_rng(seed)
     n = sum(arms)
-    share = np.tile(SHARE, (COHORTS, n, 1))
+    share = np.tile(SHARE, (cohorts, n, 1))
     share[:, : arms[0], 0] *= fold
     share *= np.exp(LOG_SD * rng.normal(size=share.shape))
-    cells = CELLS * np.exp(spread * rng.normal(size=(COHORTS, n)) - spread**2 / 2)
-    cells = np.maximum(np.round(cells), 600).astype(np.int64)
-    return rng.multinomial(cells, share / share.sum(axis=-1, keepdims=True)).astype(float)
+    mean = np.repeat(np.array(cells, dtype=float), arms)
+    found = mean * np.exp(spread * rng.normal(size=(cohorts, n)) - spread**2 / 2)
+    found = np.maximum(np.round(found), 600).astype(np.int64)
+    return rng.multinomial(found, share / share.sum(axis=-1, keepdims=True)).astype(float)
 
 
 def tables(counts: np.ndarray) -> pd.DataFrame:
@@ -65,7 +69,9 @@ def design(arms: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def by_cohort(values: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
-    return np.asarray(values, dtype=float).reshape(COHORTS, sum(arms), -1)
+    """Values of all donors, (donors,) or (donors, values), as (cohorts, donors, values)."""
+    flat = np.asarray(values, dtype=float)
+    return flat.reshape(-1, sum(arms), 1 if flat.ndim == 1 else flat.shape[1])
 
 
 # --- tests: p of every cohort -----------------------------------------------------
@@ -168,67 +174,24 @@ def null(sheet: Sheet) -> None:
         table = tables(counts)
         for name in k.READOUTS:
             y = by_cohort(table[name].to_numpy(), arms)[..., 0]
-            rate = _rate(t_test(y, arms))
-            sheet.row(f"{name}: p_value", rate, "0.05 ± 0.015", abs(rate - 0.05) <= 0.015)
+            level = rate(t_test(y, arms))
+            sheet.row(f"{name}: p_value", level, "0.05 ± 0.015", abs(level - 0.05) <= 0.015)
         for name in k.READOUTS:
             _at_most(sheet, f"{name}: p_permutation", permutation(held(table, name, arms), arms))
         _at_most(sheet, f"{k.JOINT}: p_permutation", jointly(table, arms))
         for what, p in others(counts, arms).items():
-            sheet.row(f"logit_pdc: {what}", _rate(p))
+            sheet.row(f"logit_pdc: {what}", rate(p))
         for what, p in moderations(counts, table, arms).items():
-            sheet.row(f"logit_pdc: moderated t, {what}", _rate(p))
+            sheet.row(f"logit_pdc: moderated t, {what}", rate(p))
         y = by_cohort(table[list(k.READOUTS)].to_numpy(), arms)
         what = "lr_breg_effector: moderated t, prior over the six readouts"
-        sheet.row(what, _rate(_moderated(y, arms)[:, 2]))
-        sheet.row("pDC: chi-square over cells", _rate(of_cells(counts, arms)), "0.44 to 0.49")
-
-
-def power(sheet: Sheet) -> None:
-    """A halved pDC fraction."""
-    for n, (t_told, r_told, r_level) in TOLD.items():
-        arms = (n, n)
-        sheet.start(
-            f"Halved pDC fraction, {n} an arm, {COHORTS:,} cohorts: share with p < 0.05",
-            f"told beforehand: logit t-test {t_told}, propeller in R {r_told} (level {r_level})",
-        )
-        counts, same = (draw(arms, fold=f, seed=100 + n) for f in (0.5, 1.0))
-        _ours(sheet, counts, same, arms)
-        level = others(same, arms) | moderations(same, tables(same), arms)
-        for what, p in (others(counts, arms) | moderations(counts, tables(counts), arms)).items():
-            name = what if what in TESTS else f"moderated t, {what}"
-            sheet.row(f"{name} (level {_rate(level[what]):.3f})", _rate(p))
-
-
-def unequal(sheet: Sheet) -> None:
-    """Donors with few and with many cells in one cohort."""
-    for n in (10, 20):
-        arms = (n, n)
-        sheet.start(
-            f"The same, {n} an arm, cells a donor of log SD 0.8 (600 at least)",
-            "a donor with few cells counts for less",
-        )
-        _ours(sheet, *(draw(arms, fold=f, seed=7, spread=0.8) for f in (0.5, 1.0)), arms)
-
-
-def _ours(sheet: Sheet, counts: np.ndarray, same: np.ndarray, arms: tuple[int, int]) -> None:
-    """Power of p_permutation above that of the logit t-test, at a level that holds."""
-    found = {}
-    for name, one in (("power", counts), ("level", same)):
-        table = tables(one)
-        y = by_cohort(table["logit_pdc"].to_numpy(), arms)[..., 0]
-        found[name] = (t_test(y, arms), permutation(held(table, "logit_pdc", arms), arms))
-    t, p = found["power"]
-    level = _rate(found["level"][1])
-    sheet.row(f"logit t-test, p_value (level {_rate(found['level'][0]):.3f})", _rate(t))
-    more = _rate(p) > _rate(t) and level <= 0.05 + ERROR
-    sheet.row(f"p_permutation (level {level:.3f})", _rate(p), "above t", more)
-    won, lost = int(((p < 0.05) & (t >= 0.05)).sum()), int(((t < 0.05) & (p >= 0.05)).sum())
-    sheet.row("cohorts found by p_permutation alone, by t alone", f"{won}, {lost}")
+        sheet.row(what, rate(_moderated(y, arms)[:, 2]))
+        sheet.row("pDC: chi-square over cells", rate(of_cells(counts, arms)), "0.44 to 0.49")
 
 
 def _at_most(sheet: Sheet, what: str, p: np.ndarray) -> None:
-    sheet.row(what, _rate(p), f"<= {0.05 + ERROR:.3f}", _rate(p) <= 0.05 + ERROR)
+    sheet.row(what, rate(p), f"<= {0.05 + ERROR:.3f}", rate(p) <= 0.05 + ERROR)
 
 
-def _rate(p: np.ndarray | list[float]) -> float:
+def rate(p: np.ndarray | list[float]) -> float:
     return float((np.asarray(p) < 0.05).mean())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 
 import anndata as ad
 import numpy as np
@@ -27,14 +27,20 @@ def test_by_hand():
     found = partial_spearman(x, y, conditions=["a"] * 5 + ["b"] * 5)
     assert found.rho == pytest.approx(0.8)
     assert (found.n, found.k) == (10, 1)
-    # t = 0.8 sqrt(7 / 0.36) = 3.5277 with 7 degrees of freedom
-    assert found.p_value == pytest.approx(2 * stats.t.sf(3.5276684, 7))
+    # as far from 0: sums of squared differences of both conditions, 8 or less, or 72 or more of 80
+    far = [0, 0]
+    for a, b in itertools.product(itertools.permutations(range(5)), repeat=2):
+        d = sum((i - j) ** 2 for order in (a, b) for i, j in enumerate(order))
+        far[0] += d <= 8 or d >= 72
+        far[1] += 1
+    assert far[1] == 120**2
+    assert found.p_value == pytest.approx(far[0] / far[1])
     # z = 1.098612, se = sqrt((1 + 0.32) / 6) = 0.469042
     assert found.ci_low == pytest.approx(np.tanh(1.0986123 - 1.959964 * 0.4690416))
     assert found.ci_high == pytest.approx(np.tanh(1.0986123 + 1.959964 * 0.4690416))
 
 
-def test_p_is_never_below_what_the_orders_within_conditions_can_give():
+def test_p_is_what_the_orders_within_conditions_give():
     # five conditions of two: each pair goes up or down, so that 2 of 32 orders have rho = +-1
     x = np.arange(10.0)
     pairs = [c for c in "abcde" for _ in range(2)]
@@ -45,17 +51,60 @@ def test_p_is_never_below_what_the_orders_within_conditions_can_give():
     twice = partial_spearman(
         np.r_[x, x], np.r_[x, x], conditions=["a"] * 10 + ["b"] * 10, donors=[*"0123456789"] * 2
     )
-    assert twice.p_value == pytest.approx(2 / math.factorial(10))
+    assert twice.p_value == pytest.approx(1 / 10_001)
 
 
 def test_without_covariates_it_is_spearman():
     rng = np.random.default_rng(0)
     x = rng.poisson(3.0, 25).astype(float)  # with ties
-    y = x + rng.normal(0, 2, 25)
+    y = x + rng.normal(0, 6, 25)
     found = partial_spearman(x, y)
     want = stats.spearmanr(x, y)
     assert found.rho == pytest.approx(want.statistic)
-    assert found.p_value == pytest.approx(want.pvalue)
+    # of 25 donors the t of a rank correlation is near
+    assert found.p_value == pytest.approx(want.pvalue, abs=3.3 * np.sqrt(want.pvalue / 10_000))
+    assert found.p_value > 0.001
+
+
+def test_p_of_six_donors_equals_scipy():
+    rng = np.random.default_rng(3)
+    x, y = np.maximum(rng.normal(size=6), 0.2), rng.normal(size=6)
+    expected = stats.permutation_test(
+        (x,), lambda a: abs(stats.spearmanr(a, y).statistic), permutation_type="pairings",
+        n_resamples=np.inf, vectorized=False, alternative="greater",
+    ).pvalue  # fmt: skip
+    assert partial_spearman(x, y).p_value == pytest.approx(expected)
+
+
+def test_p_beside_a_covariate_is_freedman_and_lanes_of_the_scores():
+    """Scores of one readout exchanged and freed of the covariate again, in all 5,040 orders."""
+    rng = np.random.default_rng(4)
+    c = rng.normal(size=(7, 1))
+    x, y = (c[:, 0] + rng.normal(size=7) for _ in range(2))
+    z = sm.add_constant(c)
+    ranks = [stats.rankdata(sm.OLS(v, z).fit().resid) for v in (x, y)]
+
+    def found(a):
+        return abs(np.corrcoef(*(sm.OLS(v, z).fit().resid for v in (a, ranks[1])))[0, 1])
+
+    free = np.eye(7) - z @ np.linalg.pinv(z)
+    left = np.array([*itertools.permutations(ranks[0])]) @ free
+    right = free @ ranks[1]
+    all_ = np.abs(left @ right) / np.sqrt((left**2).sum(axis=1) * (right @ right))
+    assert all_[0] == pytest.approx(found(ranks[0]))
+    want = (all_ >= all_[0] - 1e-9).mean()
+    assert partial_spearman(x, y, covariates=c).p_value == pytest.approx(want)
+
+
+def test_donors_are_exchanged_whole_and_only_with_their_like():
+    """Two in both conditions, four in one each: 2 x 2 x 2 orders."""
+    donors = ["a", "b", "c", "d", "b", "a", "e", "f"]
+    conditions = ["x"] * 4 + ["y"] * 4
+    x = np.array([1.0, 2, 3, 4, 1, 2, 3, 4])
+    found = partial_spearman(x, x, conditions=conditions, donors=donors)
+    assert (found.n, found.rho) == (6, 1.0)
+    assert found.p_value * 8 == pytest.approx(round(found.p_value * 8))
+    assert found.p_value == pytest.approx(2 / 8)  # a and b have the same mean of both
 
 
 def test_covariates_are_partialled_out_as_by_regression():
@@ -80,7 +129,8 @@ def test_rows_of_a_donor_count_once():
     )
     assert twice.n == once.n == 12
     assert twice.rho == pytest.approx(once.rho)
-    assert twice.p_value > once.p_value  # the condition costs a degree of freedom
+    assert twice.p_value == once.p_value
+    assert twice.ci_high > once.ci_high  # the condition costs a degree of freedom
 
 
 def test_difference_between_conditions_is_no_association():
@@ -123,7 +173,7 @@ def test_level_holds(kind):
             donors = [str(i) for i in range(n)] * 2
             x, y = (np.tile(rng.normal(size=n), 2) + 0.5 * rng.normal(size=2 * n) for _ in range(2))
         found = partial_spearman(
-            x, y, conditions=g.astype(str).tolist(), covariates=c, donors=donors
+            x, y, conditions=g.astype(str).tolist(), covariates=c, donors=donors, n_permutations=499
         )
         p.append(found.p_value)
     assert abs(np.mean(np.array(p) < 0.05) - 0.05) < 3.3 * np.sqrt(0.05 * 0.95 / 300)
@@ -163,7 +213,10 @@ def test_a_planted_association_is_found_and_is_not_causal():
     assert first["rho"] > 0.99
     assert first["adjusted_for"] == "condition"
     assert table["statement"].str.contains("not causal").all()
-    assert table["statement"].str.contains("p not adjusted for the number").all()
+    assert table["statement"].str.contains("p_adj is over the pairs").all()
+    np.testing.assert_allclose(
+        table["p_adj"].dropna(), stats.false_discovery_control(table["p_value"].dropna())
+    )
     flat = table[table["pair"].str.contains("IFNAR2|CD40")]  # the same in every donor
     assert flat["rho"].isna().all()
     assert flat["statement"].str.contains("does not vary within conditions").all()

@@ -12,6 +12,7 @@ import scifn
 from scifn import _keys as k
 from scifn import _stats
 from scifn._errors import ArgumentError, MissingKeyError, OverwriteError, ScaleError
+from scifn._stats import retroelements as model
 from scifn.genesets import _repeats
 from scifn.genesets._repeats import parse
 
@@ -340,6 +341,25 @@ def test_a_planted_association_is_found_and_no_direction_is_claimed():
     control = of(*tables(planted=0.4), measure="l1_old_cpm")
     assert control["ci_low"] < 0 < control["ci_high"]
     assert "negative control" in control["statement"]
+
+
+def test_what_is_called_associated_is_adjusted():
+    rows = pd.DataFrame(
+        {
+            "readout": ["response_type1:B", "rlr_resid", "response_type1:Mono", "IFNB1", "x"],
+            "measure": ["l1_young_ratio"] * 4 + ["l1_old_cpm"],
+            "p_value": [0.001, 0.04, np.nan, 0.03, 0.04],
+            "statement": "rest",
+        }
+    )
+    found = model._adjusted(rows)
+    # of three young: 0.001 x 3, and 0.03 x 3 / 2 above 0.04 x 3 / 3; of one old, itself
+    np.testing.assert_allclose(found["p_adj"], [0.003, 0.04, np.nan, 0.04, 0.04])
+    said = [f"{model.WORDING}; rest", "associated with rlr_resid; rest", "rest",
+            "associated with IFNB1; rest", "rest"]  # fmt: skip
+    assert found["statement"].tolist() == said
+    rows["p_value"] = [0.2, 0.04, 0.3, 0.4, 0.01]
+    assert model._adjusted(rows)["statement"].tolist() == ["rest"] * 5
 
 
 def test_leakage_of_nuclear_rna_is_no_association_once_adjusted():

@@ -184,9 +184,9 @@ L1_COLUMNS: Final = (
 #: Columns of an association between donors, after those that say which.
 _ASSOCIATION: Final = ("n_donors", "rho", "ci_low", "ci_high", "p_value")
 L1_ASSOCIATION_COLUMNS: Final = (
-    "readout", "cell_type", *_ASSOCIATION, "adjusted_for", "statement", "measure",
+    "readout", "cell_type", *_ASSOCIATION, "adjusted_for", "statement", "measure", "p_adj",
 )  # fmt: skip
-CROSSTALK_COLUMNS: Final = ("pair", *_ASSOCIATION, "adjusted_for", "statement")
+CROSSTALK_COLUMNS: Final = ("pair", *_ASSOCIATION, "adjusted_for", "statement", "p_adj")
 SERUM_COLUMNS: Final = (
     "measurement", "readout", "among", "n_donors", "n_censored", "rho", "ci_low", "ci_high",
     "p_value", "adjusted_for", "statement",

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._stats.adjust import benjamini_hochberg
 from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
 
 FloatArray = NDArray[np.float64]
@@ -45,7 +46,7 @@ NOT_CAUSAL: Final = (
     "association across donors, not causal: which cell acts on which, or whether something else "
     "moves both, is not told"
 )
-_ONE_OF_MANY: Final = "exploratory, p not adjusted for the number of pairs"
+_EXPLORATORY: Final = "exploratory; p_adj is over the pairs of this table"
 
 
 class Expression(NamedTuple):
@@ -69,13 +70,14 @@ def crosstalk(donors: pd.DataFrame, sums: pd.DataFrame | None) -> pd.DataFrame:
     Returns
     -------
     Columns of :data:`scifn._keys.CROSSTALK_COLUMNS`, a row a pair. Below ten donors the numbers are
-    NaN and the statement says why.
+    NaN and the statement says why. ``p_adj`` is Benjamini and Hochberg's over the pairs.
     """
     levels = {
         name: expression(sums, name, donors) for pair in PAIRS for name in pair if "@" in name
     }
-    rows = [_row(pair, donors, levels) for pair in PAIRS]
-    return pd.DataFrame(rows, columns=list(k.CROSSTALK_COLUMNS))
+    table = pd.DataFrame([_row(pair, donors, levels) for pair in PAIRS])
+    table["p_adj"] = benjamini_hochberg(table["p_value"])
+    return table[list(k.CROSSTALK_COLUMNS)]
 
 
 def expression(sums: pd.DataFrame | None, name: str, donors: pd.DataFrame) -> Expression:
@@ -171,7 +173,7 @@ def _said(
     lost = int((~use).sum())
     if lost and use.any():
         said.append(f"{lost} of {len(use)} samples left out ({'; '.join(_gates(lacking, levels))})")
-    return [*said, NOT_CAUSAL, _ONE_OF_MANY]
+    return [*said, NOT_CAUSAL, _EXPLORATORY]
 
 
 def _gates(names: list[str], levels: Mapping[str, Expression]) -> list[str]:

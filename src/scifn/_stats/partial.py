@@ -9,22 +9,29 @@ covariate it is Spearman's rho. Ranking first and adjusting the ranks then, as i
 
 A donor counts once. Where it has several rows (two conditions), its scores are averaged, for
 rows of one donor are not independent, and n is the number of donors.
+
+The p-value is that of permutation: donors of the same conditions are exchanged, which is exact.
+Beside covariates it is the exchanged scores less what covariates explain of them (Freedman and
+Lane). The t of a rank correlation of ten donors has p < 0.01 in 1.8 % of nulls.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
+from scifn._stats._arrangements import all_orders, orders
 from scifn._stats.ols import basis, leftover
+from scifn._stats.permutation import MAX_EXACT
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 METHOD: Final = (
     "partial Spearman: least-squares residuals on condition and covariates, ranked within condition"
@@ -35,6 +42,10 @@ MIN_DONORS: Final = 10
 MIN_DF: Final = 3
 #: Share of a readout's variance that covariates must leave for a correlation to exist.
 _LEAST: Final = 1e-9
+#: Random orders of donors, where there are too many for all.
+N_PERMUTATIONS: Final = 10_000
+#: Correlations that differ by less are the same order of donors.
+_TIE: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,7 @@ def partial_spearman(
     covariates: FloatArray | None = None,
     donors: Sequence[str] | None = None,
     level: float = 0.95,
+    n_permutations: int = N_PERMUTATIONS,
 ) -> Partial:
     """Rank correlation of ``x`` and ``y`` with conditions and covariates partialled out.
 
@@ -76,18 +88,20 @@ def partial_spearman(
         Who each row is of; scores of rows of one donor are averaged. None: all differ.
     level
         Of the interval.
+    n_permutations
+        Random orders of donors, where there are more than 20,000.
 
     Returns
     -------
     Partial
-        p from t with n - 2 - k degrees of freedom, but never below what the orders of donors
-        within their conditions could give at all (conditions of two donors each have few, and all
-        of them at the ends); the interval from Fisher's z with the standard error of a rank
-        correlation, sqrt((1 + rho^2 / 2) / (n - 3 - k)), NaN at a rho of 1 or -1.
+        p of the orders of donors of the same conditions, all of them or random ones with + 1, which
+        are the same at every call. The interval is from Fisher's z with the standard error of a
+        rank correlation, sqrt((1 + rho^2 / 2) / (n - 3 - k)), NaN at a rho of 1 or -1.
 
     References
     ----------
     Kendall MG. Biometrika 1942, doi:10.1093/biomet/32.3-4.277 (partial rank correlation).
+    Freedman D, Lane D. J Bus Econ Stat 1983, doi:10.1080/07350015.1983.10509354 (permutation).
     Bonett DG, Wright TA. Psychometrika 2000, doi:10.1007/BF02294183 (interval).
 
     Examples
@@ -97,19 +111,59 @@ def partial_spearman(
     (1.0, 12, 0)
     """
     words = np.asarray(["" for _ in x] if conditions is None else conditions, dtype=str)
-    stratum = np.unique(words, return_inverse=True)[1]
+    stratum = np.unique(words, return_inverse=True)[1].astype(np.int64)
     dummies = (stratum[:, None] == np.arange(stratum.max() + 1)).astype(np.float64)
     q = basis(dummies if covariates is None else np.hstack([dummies, covariates]))
     k = q.shape[1] - 1
-    scores = np.column_stack([_scores(values, q, stratum) for values in (x, y)])
-    least = _least_p(stratum, donors)
-    if donors is not None:
-        scores = _averaged(scores, donors)
-    rho, low, high, p = _correlate(scores, len(scores) - 2 - k, level)
-    return Partial(len(scores), k, rho, low, high, max(p, least) if np.isfinite(p) else p)
+    names = np.arange(len(x)) if donors is None else np.asarray(donors, dtype=str)
+    who = np.unique(names, return_inverse=True)[1]
+    rows = _Rows(stratum, who.astype(np.int64), q)
+    each = np.stack([_scores(values, q, rows.stratum) for values in (x, y)])
+    rho = float(_correlation(*_averaged(each, rows)))
+    df = rows.n - 2 - k
+    if df < 1 or not np.isfinite(rho):
+        return Partial(rows.n, k, *[float("nan")] * 4)
+    if df < MIN_DF:
+        return Partial(rows.n, k, rho, *[float("nan")] * 3)
+    return Partial(
+        rows.n, k, rho, *_interval(rho, df, level), _permuted(each, rows, n_permutations)
+    )
 
 
-def _scores(values: FloatArray, q: FloatArray, stratum: NDArray[np.intp]) -> FloatArray:
+@dataclass(frozen=True)
+class _Rows:
+    """Which condition and donor each row is of, and what is partialled out."""
+
+    stratum: IntArray
+    who: IntArray
+    q: FloatArray
+
+    @property
+    def n(self) -> int:
+        """Donors."""
+        return int(self.who.max()) + 1
+
+    def alike(self) -> IntArray:
+        """A code a donor; those of one code have the same conditions and can be exchanged."""
+        seen: dict[tuple[int, ...], int] = {}
+        return np.array(
+            [
+                seen.setdefault(tuple(sorted(self.stratum[self.who == i].tolist())), len(seen))
+                for i in range(self.n)
+            ],
+            dtype=np.int64,
+        )
+
+    def of_donors(self, order: IntArray) -> IntArray:
+        """Row that each row is exchanged with, (m, n_rows), in orders of donors (m, n)."""
+        first = np.lexsort((self.stratum, self.who))
+        start = np.searchsorted(self.who[first], np.arange(self.n))
+        slot = np.empty(len(first), dtype=np.int64)
+        slot[first] = np.arange(len(first)) - start[self.who[first]]
+        return np.asarray(first[start[order[:, self.who]] + slot])
+
+
+def _scores(values: FloatArray, q: FloatArray, stratum: IntArray) -> FloatArray:
     """Ranks of the residuals within each condition, of mean 0 and variance 1 there."""
     centred = values - values.mean()
     rest = leftover(centred, q)
@@ -127,43 +181,52 @@ def _scores(values: FloatArray, q: FloatArray, stratum: NDArray[np.intp]) -> Flo
     return scores
 
 
-def _least_p(stratum: NDArray[np.intp], donors: Sequence[str] | None) -> float:
-    """Two over the orders that donors of the same conditions can be put in.
-
-    >>> _least_p(np.repeat(np.arange(5), 2), None)
-    0.0625
-    """
-    who = [str(i) for i in range(len(stratum))] if donors is None else donors
-    where: dict[str, list[int]] = {}
-    for name, i in zip(who, stratum, strict=True):
-        where.setdefault(str(name), []).append(int(i))
-    alike = Counter(tuple(sorted(places)) for places in where.values())
-    logs = special.gammaln(np.array(list(alike.values()), dtype=np.float64) + 1)
-    return min(1.0, float(2 * np.exp(-logs.sum())))
+def _averaged(scores: FloatArray, rows: _Rows) -> FloatArray:
+    """Mean over the rows of each donor, (..., n_donors)."""
+    sizes = np.bincount(rows.who)
+    if (sizes == 1).all():
+        return np.asarray(scores[..., np.argsort(rows.who)])
+    each = (rows.who[:, None] == np.arange(rows.n)) / sizes
+    return np.asarray(scores @ each)
 
 
-def _averaged(scores: FloatArray, donors: Sequence[str]) -> FloatArray:
-    """Mean of the rows of each donor."""
-    who = np.unique(np.asarray(donors, dtype=str), return_inverse=True)[1]
-    sizes = np.bincount(who)
-    return np.column_stack([np.bincount(who, weights=column) / sizes for column in scores.T])
+def _correlation(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Correlations of the rows of ``a`` with ``b``; NaN where nothing varies."""
+    a, b = (v - v.mean(axis=-1, keepdims=True) for v in (a, b))
+    size = (a**2).sum(axis=-1) * (b @ b)
+    rho = np.where(size > 0, a @ b / np.sqrt(np.where(size > 0, size, 1.0)), np.nan)
+    # no 0.9999999999999998 and no minus zero in a table
+    return np.asarray(np.round(np.clip(rho, -1, 1), 12) + 0.0)
 
 
-def _correlate(scores: FloatArray, df: int, level: float) -> tuple[float, float, float, float]:
-    """Correlation, interval and p of two columns of scores."""
-    centred = scores - scores.mean(axis=0)
-    size = (centred**2).sum(axis=0)
-    if df < 1 or (size <= 0).any():
-        return np.nan, np.nan, np.nan, np.nan
-    rho = float(np.clip(centred[:, 0] @ centred[:, 1] / np.sqrt(size[0] * size[1]), -1, 1))
-    rho = round(rho, 12) + 0.0  # no 0.9999999999999998 and no minus zero in a table
-    if df < MIN_DF:
-        return rho, np.nan, np.nan, np.nan
-    t = rho * np.sqrt(df / max(1 - rho**2, 1e-300))
-    p = float(2 * stats.t.sf(abs(t), df))
+def _permuted(scores: FloatArray, rows: _Rows, n_permutations: int) -> float:
+    """Share of the orders of donors in which scores (2, n_rows) correlate as much."""
+    x, y = scores
+    y = _averaged(leftover(y, rows.q), rows)
+    observed = abs(float(_correlation(_averaged(leftover(x, rows.q), rows), y)))
+    if not np.isfinite(observed):
+        return float("nan")
+    alike = rows.alike()
+    n_all = math.prod(math.factorial(int(n)) for n in np.bincount(alike))
+    exact = n_all <= MAX_EXACT
+    chunks: Iterator[IntArray]
+    if exact:
+        chunks = all_orders(alike, len(x))
+    else:
+        chunks = orders(alike, n_permutations, np.random.default_rng(0), len(x))
+    beyond = 0
+    for order in chunks:
+        moved = x[rows.of_donors(order)]
+        left = moved - (moved @ rows.q) @ rows.q.T
+        found = np.abs(_correlation(_averaged(left, rows), y))
+        beyond += int((found >= observed - _TIE).sum())
+    return beyond / n_all if exact else (beyond + 1) / (n_permutations + 1)
+
+
+def _interval(rho: float, df: int, level: float) -> tuple[float, float]:
+    """Fisher's z, with the standard error of a rank correlation."""
     if abs(rho) == 1:
-        return rho, np.nan, np.nan, p
+        return float("nan"), float("nan")
     z = np.arctanh(rho)
     half = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + rho**2 / 2) / (df - 1))
-    low, high = np.tanh([z - half, z + half])
-    return rho, float(low), float(high), p
+    return float(np.tanh(z - half)), float(np.tanh(z + half))

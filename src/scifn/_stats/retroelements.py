@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._stats.adjust import by_family
 from scifn._stats.ols import basis, leftover
 from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
 
@@ -23,6 +24,8 @@ FloatArray = NDArray[np.float64]
 RATIO, CONTROL = "l1_young_ratio", "l1_old_cpm"
 #: Machinery whose response-adjusted expression is looked at.
 MODULES: Final = ("rlr_resid", "cgas_sting_resid")
+#: Adjusted p below which an association is worded as one.
+LEVEL: Final = 0.05
 #: Donors with any UMI that IFNB1 needs.
 MIN_SEEN: Final = 5
 _IFNB1: Final = "IFNB1"
@@ -37,7 +40,7 @@ _CONTROL: Final = (
     "negative control: old LINE-1 by themselves; an association here is a sign of leakage, and "
     "doubt about that of the young"
 )
-_ONE_OF_MANY: Final = "exploratory, p not adjusted for the number of rows"
+_EXPLORATORY: Final = "exploratory; p_adj is over the rows of this measure"
 _PAIR: Final = ["donor", "condition"]
 
 
@@ -82,7 +85,8 @@ def l1_association(
     -------
     Columns of :data:`scifn._keys.L1_ASSOCIATION_COLUMNS`. Adjusted for condition and, where the
     intronic fraction is known, for that. Below ten donors the numbers are NaN and the statement
-    says why.
+    says why. ``p_adj`` is Benjamini and Hochberg's over all rows of the young, and over those of
+    the control apart.
     """
     rows = []
     for kind in [t for t in k.CELL_TYPES if (l1["cell_type"] == t).any()]:
@@ -98,7 +102,22 @@ def l1_association(
         if made is not None:
             rows.append(_row(part, kind, _IFNB1, made, RATIO, at_least=MIN_SEEN))
         rows.append(_row(part, kind, name, response, CONTROL))
-    return pd.DataFrame(rows, columns=list(k.L1_ASSOCIATION_COLUMNS))
+    return _adjusted(pd.DataFrame(rows, columns=list(k.L1_ASSOCIATION_COLUMNS)))
+
+
+def _adjusted(table: pd.DataFrame) -> pd.DataFrame:
+    """Adjust p over the rows of each measure; what is below 0.05 then is called associated."""
+    table = table.assign(p_adj=by_family(table["p_value"], table["measure"].tolist()))
+    found = (table["measure"] == RATIO) & (table["p_adj"] < LEVEL)
+    claim = [
+        WORDING if name.startswith(k.RESPONSE_OF) else f"associated with {name}"
+        for name in table["readout"]
+    ]
+    table["statement"] = [
+        f"{said}; {rest}" if yes else rest
+        for said, rest, yes in zip(claim, table["statement"], found, strict=True)
+    ]
+    return table
 
 
 def _response(part: pd.DataFrame, donors: pd.DataFrame) -> FloatArray:
@@ -194,10 +213,8 @@ def _said(
         said.append(
             f"{'; '.join(why) or 'one of the two does not vary beside the other'}: no correlation"
         )
-    elif measure == RATIO and found.p_value < 0.05:
-        said.append(WORDING if name.startswith(k.RESPONSE_OF) else f"associated with {name}")
     if not adjusts:
         said.append(LEAKAGE)
     if measure == CONTROL:
         said.append(_CONTROL)
-    return [*said, _DIRECTION, _ONE_OF_MANY]
+    return [*said, _DIRECTION, _EXPLORATORY]

@@ -20,7 +20,6 @@ from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-N_PERMUTATIONS = 10_000
 #: Values above the detection limit (or below it) without which nothing can go together.
 MIN_EITHER = 3
 ALL, PATIENTS = "all donors", "patients"
@@ -48,7 +47,6 @@ def serum(
     limits: Mapping[str, float],
     reference: str,
     min_controls: int = 5,
-    rng: int = 0,
 ) -> Serum:
     """Rank association of each measurement with response, and classes of discordance.
 
@@ -65,14 +63,12 @@ def serum(
         Condition of the controls.
     min_controls
         Controls that a limit of the serum needs; with fewer it is the detection limit.
-    rng
-        Seed of the permutations.
 
     Returns
     -------
     Serum
         Values at or below the detection limit are tied at the lowest rank. rho is Spearman's
-        within patients, and within conditions for all donors; p is that of ranks permuted
+        within patients, and within conditions for all donors; p is that of donors exchanged
         within conditions.
     """
     at = pd.MultiIndex.from_frame(donors[["donor", "condition"]].astype(str))
@@ -100,7 +96,7 @@ def serum(
         for among, part in scopes.items():
             for readout, levels in readouts.items():
                 use = part & np.isfinite(values) & np.isfinite(levels)
-                row = _row(donors[use], values[use], levels[use], lod, rng)
+                row = _row(donors[use], values[use], levels[use], lod)
                 said = [row.pop("statement"), words if readout == STRATUM else "", KITS]
                 head = {"measurement": name, "readout": readout, "among": among}
                 rows.append(head | row | {"statement": "; ".join(str(x) for x in said if x)})
@@ -124,9 +120,7 @@ def _readouts(
     return found
 
 
-def _row(
-    donors: pd.DataFrame, x: FloatArray, y: FloatArray, lod: float, rng: int
-) -> dict[str, object]:
+def _row(donors: pd.DataFrame, x: FloatArray, y: FloatArray, lod: float) -> dict[str, object]:
     """One association of donors that have both."""
     # where all are below the detection limit, say, nothing can go together: no part of rho
     group = donors["condition"].astype(str).to_numpy(dtype=object)
@@ -143,9 +137,6 @@ def _row(
     found = Partial(n, 0, *[float("nan")] * 4)
     if not why:
         found = partial_spearman(x, y, conditions=condition, donors=who)
-    p = found.p_value
-    if n == len(x) and np.isfinite(found.rho):
-        p = permuted(x, y, np.array(condition), rng)
     said = [CONCORDANCE, "ranked within conditions" if several else "", why]
     if not use.all():
         said.append(f"without {', '.join(alike)}, whose donors are all alike")
@@ -159,7 +150,7 @@ def _row(
         "rho": found.rho,
         "ci_low": found.ci_low,
         "ci_high": found.ci_high,
-        "p_value": p,
+        "p_value": found.p_value,
         "adjusted_for": "condition" if several else "",
         "statement": "; ".join(x for x in said if x),
     }
@@ -173,27 +164,6 @@ def _why_not(n: int, x: FloatArray, y: FloatArray) -> str:
         if len(values) - np.unique(values, return_counts=True)[1].max() < MIN_EITHER:
             return f"the {name} hardly differs between these donors"
     return ""
-
-
-def permuted(x: FloatArray, y: FloatArray, condition: NDArray[np.str_], rng: int) -> float:
-    """Two-sided p of the rank correlation under exchange of donors within conditions, with + 1."""
-    generator = np.random.default_rng(rng)
-    observed, drawn = 0.0, np.zeros(N_PERMUTATIONS)
-    for name in np.unique(condition):
-        here = condition == name
-        a, b = (_ranks(values[here]) for values in (x, y))
-        observed += float(a @ b)
-        drawn += generator.permuted(np.tile(a, (N_PERMUTATIONS, 1)), axis=1) @ b
-    # equal sums differ in their last digit
-    beyond = np.abs(drawn) >= abs(observed) * (1 - 1e-9) - 1e-9
-    return float((1 + beyond.sum()) / (1 + N_PERMUTATIONS))
-
-
-def _ranks(values: FloatArray) -> FloatArray:
-    """Ranks of mean 0 and variance 1; 0 where nothing varies."""
-    ranks = pd.Series(values).rank().to_numpy()
-    spread = ranks.std()
-    return np.asarray((ranks - ranks.mean()) / (spread if spread > 0 else 1.0))
 
 
 def _classes(values: FloatArray, limit: float, stratum: NDArray[np.object_]) -> list[str]:

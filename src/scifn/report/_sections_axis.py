@@ -114,10 +114,11 @@ def _associations(
     shared, notes = f.apart(table["statement"].astype(str).tolist())
     rows = [
         [*names, f.count(r["n_donors"]), f.effect(r["rho"]), f.interval(r["ci_low"], r["ci_high"]),
-         f.p_value(r["p_value"]), str(r["adjusted_for"]) or "nothing", note or f.MISSING]
+         f.p_value(r["p_value"]), f.p_value(r.get("p_adj", float("nan"))),
+         str(r["adjusted_for"]) or "nothing", note or f.MISSING]
         for names, note, (_, r) in zip(first, notes, table.iterrows(), strict=True)
     ]  # fmt: skip
-    heads = [*heads, "Donors", "rho", "95 % CI", "p", "Adjusted for", "Note"]
+    heads = [*heads, "Donors", "rho", "95 % CI", "p", "Adjusted p", "Adjusted for", "Note"]
     left = frozenset({*range(len(first[0])), len(heads) - 2, len(heads) - 1})
     blocks: list[Block] = []
     if shared:

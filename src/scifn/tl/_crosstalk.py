@@ -44,8 +44,8 @@ def crosstalk(adata: AnnData, *, overwrite: bool = False) -> None:
     A partial Spearman correlation: each readout less what the conditions explain, ranked within
     each condition. Visits of a donor are one row; a donor in several conditions counts once, its
     scores averaged. Ten donors are needed, below that a row has NaN and says so. Expression is
-    log2 CPM of the cells summed, of at least 50 B cells or 10 pDC. p-values are of single
-    rows, not adjusted for their number.
+    log2 CPM of the cells summed, of at least 50 B cells or 10 pDC. p-values are of orders of
+    donors within conditions, ``p_adj`` is Benjamini and Hochberg's over the pairs.
 
     Sets the following fields
     -------------------------

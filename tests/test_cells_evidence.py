@@ -200,7 +200,7 @@ def test_labels():
     genes = np.array([0, 1, 1, 2, 1, 3, 2])
     p_adj = np.array([1.0, 0.01, 0.01, 0.01, 0.05, np.nan, 0.049])
     want = ["none", "weak", "strong", "strong", "none", "none", "strong"]
-    assert evidence.label(umi, genes, p_adj).tolist() == want
+    assert [k.EVIDENCES[code] for code in evidence.label(umi, genes, p_adj)] == want
 
 
 # --- lanes ---------------------------------------------------------------------------------

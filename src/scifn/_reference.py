@@ -34,12 +34,12 @@ def controls(
         return None
     if condition is None or reference is None:
         raise ArgumentError("give both condition= and reference=, or neither.")
-    values = _slots.words(_slots.column(adata, condition, "condition"))
-    mine = (values == str(reference)).to_numpy()
+    codes, names = _slots.coded(_slots.column(adata, condition, "condition"))
+    mine = np.array([name == str(reference) for name in names], dtype=bool)[codes]
     if not mine.any():
-        there = ", ".join(map(repr, sorted(values.unique())[:20]))
+        there = ", ".join(map(repr, sorted(names)[:20]))
         msg = f"reference={reference!r}: no cell has it in obs[{condition!r}], which holds {there}."
-        if values.nunique() == 1:
+        if len(names) == 1:
             msg += (
                 " Without controls nothing can be compared; scifn.tl.annotate, scifn.tl.production "
                 "and scifn.tl.response (without condition and reference) work on such cells."
@@ -51,7 +51,8 @@ def controls(
 def cell_types(adata: AnnData) -> NDArray[np.object_]:
     """Cell types that :func:`scifn.tl.annotate` wrote."""
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
-    return np.asarray(adata.obs[k.CELL_TYPE].astype(str), dtype=object)
+    codes, names = _slots.coded(adata.obs[k.CELL_TYPE])
+    return np.array(names, dtype=object)[codes]
 
 
 def stored(model: Mapping[str, Any] | str | Path | None, step: str) -> pd.DataFrame | None:

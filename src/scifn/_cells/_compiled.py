@@ -7,9 +7,14 @@ the interpreter, so that runs of cells can be worked on side by side.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from scifn._matrix._numba import compiled
+
+#: Factors above this are not multiplied up: forty of them might be too large for a double.
+LARGE: Final = 1e6
 
 
 def _add_rows(
@@ -36,3 +41,45 @@ def _add_rows(
 
 
 add_rows = compiled(_add_rows)
+
+
+def _share_logs(ratio: Any, groups: Any, share: Any, log: Any) -> None:
+    """Sums over the cells of each group of log(1 + (ratio - 1) share), for each share.
+
+    Factors are multiplied up, and the logarithm is taken of forty of them at once.
+    """
+    n = share.size
+    product = np.ones(log.shape)
+    held = np.zeros(log.shape[0], dtype=np.int64)
+    for i in range(ratio.size):
+        group = groups[i]
+        more = ratio[i] - 1.0
+        if more > LARGE:
+            for s in range(n):
+                log[group, s] += np.log1p(more * share[s])
+            continue
+        for s in range(n):
+            product[group, s] *= 1.0 + more * share[s]
+        held[group] += 1
+        if held[group] == 40:
+            held[group] = 0
+            for s in range(n):
+                log[group, s] += np.log(product[group, s])
+                product[group, s] = 1.0
+    log += np.log(product)
+
+
+def _produces(ratio: Any, groups: Any, share: Any, weights: Any, out: Any) -> None:
+    """Mean over shares of the probability that a cell produces, by the weights of its group."""
+    for i in range(ratio.size):
+        group = groups[i]
+        total = 0.0
+        for s in range(share.size):
+            made = share[s] * ratio[i]
+            total += weights[group, s] * made / (1.0 - share[s] + made)
+        out[i] = total
+
+
+share_logs = compiled(_share_logs)
+# a sum whose order may change, so that it is taken over several shares at once
+produces = compiled(_produces, fastmath={"reassoc"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,10 +34,14 @@ class Soup:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one sample: their places, types (None of libraries), and null's size."""
+    """The cells of one sample: their places, types (None of libraries), and null's size.
+
+    ``types`` are codes, of which ``names`` are the types.
+    """
 
     at: NDArray[np.int64]
-    types: NDArray[np.object_] | None
+    types: NDArray[np.int64] | None
+    names: tuple[str, ...]
     total: Floats
     size: float
 
@@ -45,9 +49,13 @@ class Cells:
     def tested(self) -> NDArray[np.bool_]:
         """Cells that can be attributed: not two cells, nor none that we know."""
         some = self.total > 0
+        return some if self.types is None else some & ~self.among((k.DOUBLET, k.UNASSIGNED))
+
+    def among(self, types: Sequence[str]) -> NDArray[np.bool_]:
+        """Cells of some types; libraries are taken for pDC."""
         if self.types is None:
-            return some
-        return some & ~np.isin(self.types, [k.DOUBLET, k.UNASSIGNED])
+            return np.full(self.at.size, k.PDC in types)
+        return np.array([name in types for name in self.names], dtype=bool)[self.types]
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class Given:
     contamination: Floats | None = None
 
 
-def split(view: PanelView, samples: NDArray[Any], types: NDArray[Any] | None) -> dict[str, Cells]:
+def split(view: PanelView, samples: Any, types: Any | None) -> dict[str, Cells]:
     """The cells of each sample, in order of appearance; ``types`` is None of libraries."""
     # missing samples are one of their own
     codes, names = pd.factorize(samples, use_na_sentinel=False)
@@ -68,19 +76,22 @@ def split(view: PanelView, samples: NDArray[Any], types: NDArray[Any] | None) ->
     if types is None:
         size = evidence.SWAPPED_SIZE
         return {
-            str(name): Cells(at, None, view.total[at], size)
+            str(name): Cells(at, None, (), view.total[at], size)
             for name, at in zip(names, pieces, strict=True)
         }
+    kinds, found = pd.factorize(types)
+    each = tuple(str(kind) for kind in found)
     genes = view.found(SOUP_GENES)
     counts = view.csr(genes) if genes else None
     out = {}
     for name, at in zip(names, pieces, strict=True):
-        lymphoid = at[types[at] == k.T_NK]
+        lymphoid = at[np.array([kind == k.T_NK for kind in each], dtype=bool)[kinds[at]]]
         size = np.inf
         if counts is not None and lymphoid.size:
             soup = counts[lymphoid].toarray().astype(np.float64)
             size = evidence.learn_size(soup, view.total[lymphoid])
-        out[str(name)] = Cells(at, types[at].astype(object), view.total[at], float(size))
+        mine = kinds[at].astype(np.int64)
+        out[str(name)] = Cells(at, mine, each, view.total[at], float(size))
     return out
 
 
@@ -90,7 +101,7 @@ def background(
     """Null of one sample: from empty droplets, else from cells that cannot make the ligand."""
     if cells.types is None:
         return _of_libraries(umi, cells, ligand, given)
-    absent = np.isin(cells.types, ligand.absent)
+    absent = cells.among(ligand.absent)
     if given.soup is not None:
         share = DEFAULT_CONTAMINATION
         if given.contamination is not None:

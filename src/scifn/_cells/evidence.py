@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from scifn import _keys as k
 from scifn._stats import adjust
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,8 @@ SWAPPED_TAIL: Final = 6.0
 #: Grid of a gamma variable, on the log scale.
 _LOG_GRID: Final = np.linspace(-25.0, 4.5, 300)
 Q: Final = 0.05
+#: Code of each label.
+LABEL: Final = {name: i for i, name in enumerate(k.EVIDENCES)}
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,13 @@ def upper_tail(umi: Floats, expected: Floats, size: float) -> Floats:
 def log_pmf(umi: Floats, mean: Floats, size: float) -> Floats:
     """Logarithm of the negative binomial's probability; Poisson where the size is infinite."""
     mean = np.maximum(mean, 1e-12)
-    if np.isinf(size):
-        return np.asarray(stats.poisson.logpmf(umi, mean))
-    return np.asarray(stats.nbinom.logpmf(umi, size, size / (size + mean)))
+    out: Floats = -mean if np.isinf(size) else -size * np.log1p(mean / size)
+    seen = np.flatnonzero(umi)  # few cells hold any
+    if seen.size and np.isinf(size):
+        out[seen] = stats.poisson.logpmf(umi[seen], mean[seen])
+    elif seen.size:
+        out[seen] = stats.nbinom.logpmf(umi[seen], size, size / (size + mean[seen]))
+    return out
 
 
 def _pmf(umi: Floats, mean: Floats, size: float) -> Floats:
@@ -193,10 +200,48 @@ def by_groups(p: Floats, among: Bools, groups: NDArray[Any]) -> Floats:
     return out
 
 
-def label(umi: Floats, n_genes: NDArray[np.int64], p_adj: Floats) -> NDArray[np.object_]:
-    """none, weak (significant, one UMI) or strong (two UMI or two paralogs)."""
-    out = np.full(umi.size, "none", dtype=object)
+def adjusted(p: Floats, seen: NDArray[np.int64], among: Bools, groups: NDArray[np.int64]) -> Floats:
+    """:func:`by_groups` where few cells hold any transcript, and the others' p is 1.
+
+    Parameters
+    ----------
+    p
+        Those of the cells that hold any.
+    seen
+        Places of these cells.
+    among, groups
+        As there, of all cells; groups are numbers from 0.
+
+    >>> among = np.ones(6, dtype=bool)
+    >>> adjusted(np.array([0.001]), np.array([0]), among, np.array([0, 1, 1, 1, 1, 1])).round(4)
+    array([0.002, 1.   , 1.   , 1.   , 1.   , 1.   ])
+    """
+    out = np.where(among, 1.0, np.nan)
+    size = np.bincount(groups[among])
+    mine = among[seen]
+    if not mine.any():
+        return out
+    at, of = seen[mine], groups[seen[mine]]
+    weight = size / size[size > 0].mean()
+    weighted = np.minimum(np.concatenate([p[mine] * size[of] / size[size > 0].mean(), weight]), 1.0)
+    # the cells without any are one value a group, as often as there are such cells
+    times = np.concatenate([np.ones(at.size), size - np.bincount(of, minlength=size.size)])
+    order = np.argsort(weighted)[::-1]
+    rank = times.sum() - np.concatenate([[0.0], np.cumsum(times[order])[:-1]])
+    held = rank > 0
+    step = np.full(order.size, np.inf)
+    step[held] = weighted[order][held] * times.sum() / rank[held]
+    step[times[order] == 0] = np.inf
+    found = np.empty(order.size)
+    found[order] = np.minimum(np.minimum.accumulate(step), 1.0)
+    out[at] = np.maximum(found[: at.size], p[mine])
+    return out
+
+
+def label(umi: Floats, n_genes: NDArray[Any], p_adj: Floats) -> NDArray[np.int8]:
+    """Codes of none, weak (significant, one UMI) or strong (two UMI or two paralogs)."""
+    out = np.full(umi.size, LABEL["none"], dtype=np.int8)
     significant = p_adj < Q
-    out[significant] = "weak"
-    out[significant & ((umi >= 2) | (n_genes >= 2))] = "strong"
+    out[significant] = LABEL["weak"]
+    out[significant & ((umi >= 2) | (n_genes >= 2))] = LABEL["strong"]
     return out

@@ -45,7 +45,13 @@ def means(largest: float) -> Floats:
 
 
 def posterior(
-    umi: Floats, expected: Floats, total: Floats, null: Floats, groups: NDArray[np.int64]
+    umi: Floats,
+    expected: Floats,
+    total: Floats,
+    null: Floats,
+    groups: NDArray[np.int64],
+    *,
+    compiled: bool = False,
 ) -> Floats:
     """Probability that each cell produces, given all cells of its sample.
 
@@ -57,6 +63,8 @@ def posterior(
         Logarithm of the probability of ``umi`` under the background alone.
     groups
         Group of each cell, 0 to n - 1.
+    compiled
+        Whether a compiled kernel does it: these cells are part of many.
 
     Notes
     -----
@@ -75,13 +83,12 @@ def posterior(
     for i, mean in enumerate(grid):
         excess = log_pmf(umi, expected + mean * depth, SIZE) - null
         ratio = np.exp(np.clip(excess, -_LARGEST, _LARGEST))
-        slab, weights = _of_groups(ratio, groups, n_groups, share, prior)
+        logs = _compiled_logs if compiled else _logs
+        slab, weights = _of_groups(logs(ratio, groups, n_groups, share), prior)
         evidence[i] = float(np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab).sum())
         some = 1 / (1 + (1 - ANY) / ANY * np.exp(-np.clip(slab, -_LARGEST, _LARGEST)))
         weights *= some[:, None]
-        for block in _blocks(umi.size):
-            made = share * ratio[block, None]
-            found[i, block] = (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
+        _produces(ratio, groups, share, weights, found[i], compiled=compiled)
     weight = np.exp(evidence - evidence.max())
     return np.asarray(weight @ found / weight.sum())
 
@@ -91,16 +98,50 @@ def _blocks(n: int) -> list[slice]:
     return [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
 
 
-def _of_groups(
-    ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats, prior: Floats
-) -> tuple[Floats, Floats]:
-    """Log marginal likelihood of each group with producers, over that without; share's weights."""
-    log = np.tile(np.log(np.maximum(prior, 1e-300)), (n_groups, 1))
+def _produces(
+    ratio: Floats,
+    groups: NDArray[np.int64],
+    share: Floats,
+    weights: Floats,
+    out: Floats,
+    *,
+    compiled: bool,
+) -> None:
+    """Probability of each cell, averaged over the share of its group."""
+    if compiled:
+        from scifn._cells._compiled import produces
+
+        produces(ratio, groups, share, weights, out)
+        return
+    for block in _blocks(ratio.size):
+        made = share * ratio[block, None]
+        out[block] = (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
+
+
+def _logs(ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats) -> Floats:
+    """Log likelihood of each group at each share, over that without producers."""
+    log = np.zeros((n_groups, share.size))
     for block in _blocks(ratio.size):
         mine = groups[block]
         member = sparse.csr_array((np.ones(mine.size), (mine, np.arange(mine.size))),
                                   shape=(n_groups, mine.size))  # fmt: skip
         log += member @ np.log1p((ratio[block, None] - 1) * share)
+    return log
+
+
+def _compiled_logs(
+    ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats
+) -> Floats:
+    from scifn._cells._compiled import share_logs
+
+    log = np.zeros((n_groups, share.size))
+    share_logs(ratio, groups, share, log)
+    return log
+
+
+def _of_groups(log: Floats, prior: Floats) -> tuple[Floats, Floats]:
+    """Log marginal likelihood of each group with producers, over that without; share's weights."""
+    log = log + np.log(np.maximum(prior, 1e-300))
     top = log.max(axis=1)
     weights = np.exp(log - top[:, None])
     total = weights.sum(axis=1)

@@ -22,11 +22,16 @@ from scifn._cells.background import (
     split,
 )
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand, group_of
+from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 
 Floats = NDArray[np.float64]
+Values = NDArray[np.float32]
+Codes = NDArray[np.int8]
 
+#: Cells whose ligands are summed at once.
+_RUN: Final = 65_536
 #: Strong calls among T cells above which a sample is withheld.
 NULL_FAIL: Final = 1e-4
 MIN_NULL_FAIL: Final = 2
@@ -43,16 +48,25 @@ _BY_LIGAND: Final = ("sample", "ligand", "umi", "background_rate", "source", "st
 class Production:
     """Columns of the step (a row a cell), samples, coverage and record.
 
-    ``labels`` are those of IFNA, ``others`` those of each other ligand by its name.
+    ``labels`` are those of IFNA, ``others`` those of each other ligand by its name: codes of
+    :data:`scifn._keys.EVIDENCES`.
     """
 
-    columns: dict[str, Floats]
-    labels: NDArray[np.object_]
-    others: dict[str, NDArray[np.object_]]
+    columns: dict[str, Values]
+    labels: Codes
+    others: dict[str, Codes]
     samples: pd.DataFrame
     by_ligand: pd.DataFrame
     coverage: list[dict[str, Any]]
     record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Held:
+    """What cells hold of a ligand: UMI, and genes of it that are seen (0 where not measured)."""
+
+    umi: Values
+    n_genes: NDArray[np.uint8]
 
 
 def panel_genes(species: str = "human") -> list[str]:
@@ -64,8 +78,8 @@ def panel_genes(species: str = "human") -> list[str]:
 
 def produce(
     view: PanelView,
-    types: NDArray[Any] | None,
-    samples: NDArray[Any],
+    types: Any | None,
+    samples: Any,
     *,
     soup: Soup | None = None,
     contamination: Floats | None = None,
@@ -91,19 +105,19 @@ def produce(
     """
     sets = {name: _sets.for_species(name, view.species) for name in _SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
-    kinds = None if bulk or types is None else np.asarray(types, dtype=object).astype(str)
-    lanes = split(view, samples, kinds)
+    lanes = split(view, samples, None if bulk else types)
     given = Given(soup, contamination)
-    columns: dict[str, Floats] = {}
-    labels: dict[str, NDArray[np.object_]] = {}
+    columns: dict[str, Values] = {}
+    labels: dict[str, Codes] = {}
     tables = []
+    held = _held(view)
     for ligand in LIGANDS:
-        found, labels[ligand.name], table = _test(view, ligand, lanes, given)
+        found, labels[ligand.name], table = _test(view, ligand, held[ligand.name], lanes, given)
         columns |= found
         tables.append(table)
     reason = _reason(view) if not _measured(view, IFNA) else ""
     if reason:
-        columns["ifna_umi"] = np.full(view.n_cells, np.nan)
+        columns["ifna_umi"] = np.full(view.n_cells, np.nan, dtype=np.float32)
     by_ligand = pd.concat(tables, ignore_index=True)
     frame = by_ligand[by_ligand["ligand"] == IFNA.title][list(_SAMPLES)].reset_index(drop=True)
     n_genes = 0 if reason else len(view.found(IFNA.genes(view.species)))
@@ -144,66 +158,86 @@ def _reason(view: PanelView) -> str:
     return f"only {len(genes)} IFNA genes are among the features: too few to say none was found"
 
 
+def _held(view: PanelView) -> dict[str, _Held]:
+    """What the cells hold of every ligand, from one look at the panel."""
+    genes = {ligand.name: view.found(ligand.genes(view.species)) for ligand in LIGANDS}
+    out = {
+        name: _Held(
+            np.full(view.n_cells, 0 if mine else np.nan, dtype=np.float32),
+            np.zeros(view.n_cells, dtype=np.uint8),
+        )
+        for name, mine in genes.items()
+    }
+    there = [name for name, mine in genes.items() if mine]
+    for start in range(0, view.n_cells, _RUN):
+        rows = slice(start, min(start + _RUN, view.n_cells))
+        part = view.part(rows)
+        umi = part.sums([genes[name] for name in there])
+        if view.is_fractional:
+            umi = np.floor(umi + _ROUNDING)
+            seen = [(part.csr(genes[name]) > 1 - _ROUNDING).sum(axis=1) for name in there]
+        else:
+            seen = list(part.sums([genes[name] for name in there], detected=True).T)
+        for i, name in enumerate(there):
+            out[name].umi[rows] = umi[:, i]
+            out[name].n_genes[rows] = np.asarray(seen[i]).ravel()
+    return out
+
+
 def _test(
-    view: PanelView, ligand: Ligand, lanes: dict[str, Cells], given: Given
-) -> tuple[dict[str, Floats], NDArray[np.object_], pd.DataFrame]:
+    view: PanelView, ligand: Ligand, held: _Held, lanes: dict[str, Cells], given: Given
+) -> tuple[dict[str, Values], Codes, pd.DataFrame]:
     """Columns, labels and samples of one ligand."""
-    genes = view.found(ligand.genes(view.species))
-    nothing = np.full(view.n_cells, np.nan)
-    umi = whole(view, genes) if genes else nothing
-    columns = {f"{ligand.name}_umi": umi}
+    columns = {f"{ligand.name}_umi": held.umi}
     if ligand is IFNA:
-        columns |= {name: nothing.copy() for name in _TESTED}
-    labels = np.full(view.n_cells, "not_measurable", dtype=object)
+        columns |= {name: np.full(view.n_cells, np.nan, dtype=np.float32) for name in _TESTED}
+    labels = np.full(view.n_cells, evidence.LABEL["not_measurable"], dtype=np.int8)
     measured = _measured(view, ligand)
-    least = 1 - _ROUNDING if view.is_fractional else 0.0
-    paralogs = np.zeros(view.n_cells, dtype=np.int64)
-    if measured:
-        paralogs = np.asarray((view.csr(genes) > least).sum(axis=1), dtype=np.int64).ravel()
-    table = []
-    for name, cells in lanes.items():
-        null = background(umi[cells.at], cells, ligand, given) if measured else None
-        row = (name, cells.at.size, ligand.title, float(np.sum(umi[cells.at])))
+    compiled = view.n_cells >= COMPILED_FROM
+
+    def test(sample: tuple[str, Cells]) -> tuple[Any, ...]:
+        name, cells = sample
+        umi = held.umi[cells.at].astype(np.float64)
+        null = background(umi, cells, ligand, given) if measured else None
+        row = (name, cells.at.size, ligand.title, float(np.sum(umi)))
         if null is None:
             source = "absent" if measured else "no gene of it is among the features"
-            table.append((*row, np.nan, np.nan, source, "not_measurable"))
-            continue
-        found = _sample(umi[cells.at], paralogs[cells.at], cells, null, ligand)
-        status = _null_status(found["label"], cells.types, ligand)
+            return (*row, np.nan, np.nan, source, "not_measurable")
+        found = _sample(umi, held.n_genes[cells.at], cells, null, ligand, compiled=compiled)
+        status = _null_status(found["label"], cells, ligand)
         for column in _TESTED if ligand is IFNA else ():
             columns[column][cells.at] = found[column]
-        labels[cells.at] = found["label"] if status == "ok" else "not_measurable"
-        table.append((*row, float(np.mean(null.rate)), null.size, null.source, status))
+        if status == "ok":
+            labels[cells.at] = found["label"]
+        return (*row, float(np.mean(null.rate)), null.size, null.source, status)
+
+    table = list(mapped(test, list(lanes.items()), threads_for(view.n_cells)))
     heads = ["sample", "n_cells", "ligand", "umi", "background_rate", "size", "source", "status"]
     return columns, labels, pd.DataFrame(table, columns=heads)
 
 
 def _sample(
     umi: Floats,
-    paralogs: NDArray[np.int64],
+    n_genes: NDArray[np.uint8],
     cells: Cells,
     null: evidence.Background,
     ligand: Ligand,
+    *,
+    compiled: bool,
 ) -> dict[str, Any]:
     """Test, adjustment and label of the cells of one sample; of IFNA the posterior too."""
-    expected = null.expected(cells.total)
     p = null.p_value(umi, cells.total)
-    names = np.full(umi.size, k.PDC, dtype=object) if cells.types is None else cells.types
-    candidate = np.isin(names.astype(str), ligand.candidates)
-    groups, each = pd.factorize(names)
-    kinds = np.array([group_of(str(name)) for name in each])[groups]
-    tested = cells.tested
-    adjusted = evidence.by_groups(p, candidate & tested, kinds)
-    others = evidence.benjamini_hochberg(p, ~candidate & tested)
-    adjusted = np.where(candidate, adjusted, others)
-    label = evidence.label(umi, paralogs, adjusted)
-    label[~tested] = "not_measurable"
+    adjusted, tested = _adjusted(umi, p, cells, ligand), cells.tested
+    label = evidence.label(umi, n_genes, adjusted)
+    label[~tested] = evidence.LABEL["not_measurable"]
     if ligand is not IFNA:
         return {"label": label}
+    expected = null.expected(cells.total)
     alone = null.log_pmf(umi, cells.total)
-    found = producers.posterior(
-        umi, expected, cells.total, alone, np.asarray(groups, dtype=np.int64)
-    )
+    groups = np.zeros(umi.size, dtype=np.int64) if cells.types is None else cells.types
+    # of a type that this sample lacks there is no group
+    groups = np.unique(groups, return_inverse=True)[1].ravel()
+    found = producers.posterior(umi, expected, cells.total, alone, groups, compiled=compiled)
     some = cells.total > 0
     return {
         "ifna_background": expected,
@@ -214,12 +248,26 @@ def _sample(
     }
 
 
-def _null_status(labels: NDArray[np.object_], types: NDArray[Any] | None, ligand: Ligand) -> str:
+def _adjusted(umi: Floats, p: Floats, cells: Cells, ligand: Ligand) -> Floats:
+    """Adjusted p over the types that can make the ligand, by kind, and apart over the others."""
+    seen, tested = np.flatnonzero(umi > 0), cells.tested
+    candidate = cells.among(ligand.candidates)
+    groups = np.zeros(umi.size, dtype=np.int64)
+    if cells.types is not None:
+        kinds = [group_of(name) for name in cells.names]
+        order = sorted(set(kinds))
+        groups = np.array([order.index(kind) for kind in kinds], dtype=np.int64)[cells.types]
+    of_candidates = evidence.adjusted(p[seen], seen, candidate & tested, groups)
+    others = evidence.adjusted(p[seen], seen, ~candidate & tested, np.zeros_like(groups))
+    return np.where(candidate, of_candidates, others)
+
+
+def _null_status(labels: Codes, cells: Cells, ligand: Ligand) -> str:
     """Whether T cells, which make none, stay as quiet as the null says."""
-    if types is None or not ligand.t_cells_are_null:
+    if cells.types is None or not ligand.t_cells_are_null:
         return "ok"
-    lymphoid = types == k.T_NK
-    strong = int((labels[lymphoid] == "strong").sum())
+    lymphoid = cells.among((k.T_NK,))
+    strong = int((labels[lymphoid] == evidence.LABEL["strong"]).sum())
     if strong >= MIN_NULL_FAIL and strong > NULL_FAIL * lymphoid.sum():
         return f"{ligand.name}_null_fail"
     return "ok"
@@ -227,7 +275,7 @@ def _null_status(labels: NDArray[np.object_], types: NDArray[Any] | None, ligand
 
 def _fractions(view: PanelView) -> dict[str, Any]:
     """What became of shared-out reads of IFNA."""
-    genes = view.found(IFNA.genes(view.species))
+    genes = view.found(IFNA.genes(view.species)) if view.is_fractional else []
     lost = float((view.sum(genes) - whole(view, genes)).sum()) if genes else 0.0
     return {"fractional": view.is_fractional, "ifna_rounded_away": max(lost, 0.0)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,8 +10,10 @@ import pandas as pd
 from scifn import _keys as k
 from scifn import _slots
 from scifn._cells import production as model
+from scifn._cells.codes import categories
 from scifn._cells.ligands import IFNA
 from scifn._docs import shared
+from scifn._reference import cell_types
 from scifn._soup import contamination_of, soup_of
 from scifn._view import PanelView, check_object, choose, read
 
@@ -158,12 +160,11 @@ def _apply(
 ) -> None:
     if not view.is_fractional:
         view.need_counts("evidence of interferon transcription")
-    samples: Any = np.full(adata.n_obs, "all", dtype=object)
+    codes, names = np.zeros(adata.n_obs, dtype=np.int64), ["all"]
     if sample is not None:
-        samples = _slots.words(_slots.column(adata, sample, "sample")).to_numpy(dtype=object)
-    types = None
-    if not bulk:
-        types = adata.obs[k.CELL_TYPE].astype(str).to_numpy(dtype=object)
+        codes, names = _slots.coded(_slots.column(adata, sample, "sample"))
+    samples = pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
+    types = None if bulk else cell_types(adata)
     result = model.produce(
         view,
         types,
@@ -173,12 +174,9 @@ def _apply(
         bulk=bulk,
     )
     for name, values in result.columns.items():
-        adata.obs[k.PREFIX + name] = values.astype("float32")
-    adata.obs[k.IFNA_EVIDENCE] = pd.Categorical(result.labels, categories=list(k.EVIDENCES))
-    others = {
-        name: pd.Categorical(labels, categories=list(k.EVIDENCES))
-        for name, labels in result.others.items()
-    }
+        adata.obs[k.PREFIX + name] = values
+    adata.obs[k.IFNA_EVIDENCE] = categories(result.labels, k.EVIDENCES)
+    others = {name: categories(labels, k.EVIDENCES) for name, labels in result.others.items()}
     adata.obsm[k.LIGAND_EVIDENCE] = pd.DataFrame(others, index=adata.obs_names)
     notes = [
         result.record["notes"],

@@ -219,14 +219,40 @@ def test_few_pairs_have_no_p_value(n, status):
     assert found["note"].str.contains("pairs").all()
 
 
-def test_one_donor_in_both_arms_of_a_large_study_is_left_out():
-    table = cohort({"SLE": 6, "control": 6})
-    table.loc[table["donor"] == "SLE0", "donor"] = "X"
-    table.loc[table["donor"] == "control0", "donor"] = "X"
+def test_few_donors_in_both_arms_count_once():
+    """Four of 12 v 14: unpaired, and as if their rows of the larger arm were not there."""
+    table = cohort({"SLE": 12, "control": 14})
+    for i in range(4):
+        table.loc[table["donor"] == f"control{2 * i}", "donor"] = f"SLE{i}"
     found = _stats.imbalance(table, reference="control")
-    assert (found["n_group"] == 5).all()
+    gone = (table["condition"] == "control") & table["donor"].str.startswith("SLE")
+    same = _stats.imbalance(table[~gone].reset_index(drop=True), reference="control")
+    numbers = ["effect", "ci_low", "p_value", "p_permutation", "p_adj", "n_group", "n_reference"]
+    pd.testing.assert_frame_equal(found[numbers], same[numbers])
+    assert found[["n_group", "n_reference"]].drop_duplicates().to_numpy().tolist() == [[12, 10]]
     assert (found["design"] == "unpaired").all()
-    assert found["note"].str.contains("donors in both arms, too few to pair by, left out: X").all()
+    said = (
+        "4 donors stand in both arms, not most of the smaller one: each counts once, in SLE; "
+        "4 rows of control left out (SLE0, SLE1, SLE2, SLE3)"
+    )
+    assert found["note"].str.contains(said, regex=False).all()
+    # from the group where that is the larger arm; covariates go with their rows
+    table["age"] = np.arange(26.0)
+    turned = _stats.imbalance(table, reference="SLE", covariates="age").iloc[0]
+    assert (turned["n_group"], turned["n_reference"]) == (10, 12)
+    assert "each counts once, in SLE" in turned["note"]
+    pairs = _stats.imbalance(table, reference="control", paired="donor").iloc[0]
+    assert (pairs["design"], pairs["n_group"]) == ("paired by donor", 4)
+
+
+@pytest.mark.parametrize(("n", "shared", "paired"), [(8, 4, False), (8, 5, True), (4, 2, True)])
+def test_most_of_the_smaller_arm_make_pairs(n, shared, paired):
+    table = cohort({"SLE": n, "control": n})
+    for i in range(shared):
+        table.loc[table["donor"] == f"control{i}", "donor"] = f"SLE{i}"
+    row = _stats.imbalance(table, reference="control").iloc[0]
+    assert row["design"] == ("paired by donor" if paired else "unpaired")
+    assert (row["n_group"], row["n_reference"]) == ((shared, shared) if paired else (n, n - shared))
 
 
 def test_paired_by_a_column():

@@ -9,7 +9,7 @@ import pandas as pd
 
 from scifn._stats._design import Design, refuse_aliased
 from scifn._stats._factors import coded, column, complete, drop_constant
-from scifn._stats._pairs import pair_ids, pair_up, shared_rows
+from scifn._stats._pairs import counted_once, pair_ids, pair_up
 
 
 def build(
@@ -32,9 +32,9 @@ def build(
     block
         Column within which labels are exchanged; it enters the model as categories too.
     paired
-        Column that pairs rows. None: rows are paired by donor where donors stand in both
-        arms, unless that leaves fewer than three pairs while both arms have three donors
-        of their own; then donors in both arms are left out. The notes say which.
+        Column that pairs rows. None: rows are paired by donor where most donors of the
+        smaller arm stand in both; where fewer do, each of these counts once, in the smaller arm.
+        The notes say which.
 
     Raises
     ------
@@ -54,12 +54,9 @@ def build(
     ids = pair_ids(donors, rows, treated, paired, notes)
     inside = {n: [values[i] for i in rows] for n, values in factors.items()}
     if ids is None and paired is None:
-        shared = shared_rows(donors, rows, treated)
-        if shared.any():
-            rows, treated = rows[~shared], treated[~shared]
-            inside = {
-                n: [x for x, s in zip(v, shared, strict=True) if not s] for n, v in inside.items()
-            }
+        keep = counted_once(donors, rows, treated, (group, reference), notes)
+        rows, treated = rows[keep], treated[keep]
+        inside = {n: [x for x, yes in zip(v, keep, strict=True) if yes] for n, v in inside.items()}
     columns = {n: coded(v) for n, v in inside.items()}
     if ids is not None:
         by = "donor" if paired is None else paired

@@ -1,4 +1,9 @@
-"""Paired comparisons: which rows belong together, and their differences."""
+"""Donors in both arms: which rows belong together, their differences, or one row of each.
+
+Two rows of a donor are no two donors. Where most donors of the smaller arm stand in both, the pairs
+are compared. Where few do, pairs would throw most donors away: then each donor counts once, in the
+smaller arm, which leaves donors that are independent and as many as there are.
+"""
 
 from __future__ import annotations
 
@@ -38,15 +43,38 @@ def pair_ids(
     shared = shared_rows(donors, rows, treated)
     if not shared.any():
         return None
-    pairs = int((shared & treated).sum())
-    own = min(int((~shared & treated).sum()), int((~shared & ~treated).sum()))
-    if pairs < MIN_DONORS <= own:
-        notes.append(
-            f"donors in both arms, too few to pair by, left out: {names_of(donors, rows[shared])}"
-        )
+    pairs, n1, n0 = int((shared & treated).sum()), int(treated.sum()), int((~treated).sum())
+    if 2 * pairs <= min(n1, n0) and max(n1, n0) - pairs >= MIN_DONORS:
         return None
-    notes.append(f"{pairs} donors stand in both arms: paired by donor")
+    stand = "donor stands" if pairs == 1 else "donors stand"
+    notes.append(f"{pairs} {stand} in both arms: paired by donor")
     return names
+
+
+def counted_once(
+    donors: pd.DataFrame,
+    rows: IntArray,
+    treated: BoolArray,
+    arms: tuple[str, str],
+    notes: list[str],
+) -> BoolArray:
+    """Which rows stay so that no donor stands in both arms (group and reference, by name).
+
+    Those in both leave the larger arm, the reference where arms are equal.
+    """
+    shared = shared_rows(donors, rows, treated)
+    if not shared.any():
+        return ~shared
+    from_group = bool(treated.sum() > (~treated).sum())
+    dropped = shared & (treated if from_group else ~treated)
+    n = int(dropped.sum())
+    larger, smaller = arms if from_group else arms[::-1]
+    notes.append(
+        f"{n} {'donor stands' if n == 1 else 'donors stand'} in both arms, not most of the smaller "
+        f"one: each counts once, in {smaller}; {n} {'row' if n == 1 else 'rows'} of {larger} left "
+        f"out ({names_of(donors, rows[dropped])})"
+    )
+    return ~dropped
 
 
 def text_of(value: object) -> str:

@@ -12,7 +12,9 @@ rows of one donor are not independent, and n is the number of donors.
 
 The p-value is that of permutation: donors of the same conditions are exchanged, which is exact.
 Beside covariates it is the exchanged scores less what covariates explain of them (Freedman and
-Lane). The t of a rank correlation of ten donors has p < 0.01 in 1.8 % of nulls.
+Lane). Ranks of few donors give few correlations: orders that give the same one are told apart by
+the residuals themselves, or the test would reject 3 % of nulls where 5 % are meant. The t of a
+rank correlation of ten donors has p < 0.01 in 1.8 % of nulls.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ _LEAST: Final = 1e-9
 N_PERMUTATIONS: Final = 10_000
 #: Correlations that differ by less are the same order of donors.
 _TIE: Final = 1e-9
+#: Weight of the residuals beside their ranks where orders of donors are compared.
+_FINE: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -118,16 +122,17 @@ def partial_spearman(
     names = np.arange(len(x)) if donors is None else np.asarray(donors, dtype=str)
     who = np.unique(names, return_inverse=True)[1]
     rows = _Rows(stratum, who.astype(np.int64), q)
-    each = np.stack([_scores(values, q, rows.stratum) for values in (x, y)])
+    rest = [_residual(values, q) for values in (x, y)]
+    each = np.stack([_scores(values, stratum, rank=True) for values in rest])
+    fine = np.stack([_scores(values, stratum, rank=False) for values in rest])
     rho = float(_correlation(*_averaged(each, rows)))
     df = rows.n - 2 - k
     if df < 1 or not np.isfinite(rho):
         return Partial(rows.n, k, *[float("nan")] * 4)
     if df < MIN_DF:
         return Partial(rows.n, k, rho, *[float("nan")] * 3)
-    return Partial(
-        rows.n, k, rho, *_interval(rho, df, level), _permuted(each, rows, n_permutations)
-    )
+    p = _permuted(each + _FINE * fine, rows, n_permutations)
+    return Partial(rows.n, k, rho, *_interval(rho, df, level), p)
 
 
 @dataclass(frozen=True)
@@ -163,21 +168,25 @@ class _Rows:
         return np.asarray(first[start[order[:, self.who]] + slot])
 
 
-def _scores(values: FloatArray, q: FloatArray, stratum: IntArray) -> FloatArray:
-    """Ranks of the residuals within each condition, of mean 0 and variance 1 there."""
+def _residual(values: FloatArray, q: FloatArray) -> FloatArray:
+    """What conditions and covariates leave of a readout; zeros where that is nothing."""
     centred = values - values.mean()
     rest = leftover(centred, q)
-    scores = np.zeros(len(rest))
     if rest @ rest <= _LEAST * (centred @ centred):
-        return scores
+        return np.zeros(len(rest))
     # rounding must not tell donors of the same value apart
-    rest = np.round(rest / np.abs(rest).max(), 12)
+    return np.asarray(np.round(rest / np.abs(rest).max(), 12))
+
+
+def _scores(rest: FloatArray, stratum: IntArray, *, rank: bool) -> FloatArray:
+    """Residuals, or their ranks, of mean 0 and variance 1 within each condition."""
+    scores = np.zeros(len(rest))
     for i in range(int(stratum.max()) + 1):
         here = stratum == i
-        ranks = stats.rankdata(rest[here])
-        spread = ranks.std()
-        if spread > 0:
-            scores[here] = (ranks - ranks.mean()) / spread
+        part = stats.rankdata(rest[here]) if rank else rest[here]
+        spread = part.std()
+        if spread > 1e-9:
+            scores[here] = (part - part.mean()) / spread
     return scores
 
 

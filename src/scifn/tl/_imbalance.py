@@ -56,8 +56,9 @@ def imbalance(
         Column of the donor table, for instance a batch, within which labels are exchanged. It
         is in the model too.
     paired
-        Column that pairs rows. None pairs donors that stand in both arms, and says so; if they are
-        fewer than three while both arms have three donors of their own, they are left out instead.
+        Column that pairs rows. None pairs donors where most of the smaller arm stand in both, and
+        says so; where fewer do, each of these donors counts once, in the smaller arm, and all
+        donors are compared unpaired. "donor" pairs whatever their number.
     n_permutations
         Random permutations, where there are more than 20,000 arrangements.
     rng

@@ -72,10 +72,11 @@ def retroelements(
 
     Associations are partial Spearman correlations across ten donors or more, beside
     condition and intronic fraction: with the response of the lineage, the response-adjusted
-    RIG-I and cGAS-STING machinery, and IFNB1; rows are worded as associated by ``p_adj``. The abundance of old LINE-1 stands beside as a
-    negative control. The genes that restrict LINE-1 in chromatin, and those that interferon
-    induces, are two scores; ``l1_restriction_resid`` is that of all of them less what the response
-    explains over the donors, within the cell type.
+    RIG-I and cGAS-STING machinery, and IFNB1; rows are worded as associated by ``p_adj``. The
+    abundance of old LINE-1 stands beside as a negative control. The genes that restrict LINE-1 in
+    chromatin, and those that interferon induces, are two scores;
+    ``l1_restriction_resid`` is that of all of them less what the response explains over the
+    donors, within the cell type.
 
     Sets the following fields
     -------------------------

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 import scifn
 from scifn import _keys as k
 from scifn._errors import ArgumentError, InputFileError, OverwriteError
-from scifn.cli import _options, _read, _write
+from scifn.cli import _memory, _options, _read, _write
 
 
 def small(n=4):
@@ -79,11 +79,12 @@ def test_every_kind_of_input_is_the_same_object(kind, tmp_path, h5ad):
     assert np.array_equal(np.asarray(found.X.todense()), np.asarray(small().X.todense()))
 
 
-def test_large_files_are_not_loaded(h5ad, monkeypatch):
-    monkeypatch.setattr(_read, "BACKED_ABOVE", 10)
+def test_large_files_are_not_loaded(h5ad, monkeypatch, capsys):
+    monkeypatch.setattr(_memory, "LOADED_BELOW", 10)
     found = _read.read(h5ad)
-    assert found.isbacked
-    found.file.close()
+    assert found.X.group.file.filename == str(h5ad)
+    assert found.X.group.file.mode == "r"
+    assert "stay on disk" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

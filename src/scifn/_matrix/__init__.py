@@ -9,14 +9,17 @@ all genes of a cell maps a function over blocks of rows (:func:`~scifn._matrix._
 
 from __future__ import annotations
 
+from scifn._matrix._files import LEAST_BYTES, within
 from scifn._matrix._panel import Held, Plain
 from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
+from scifn._matrix._progress import stage, watch
 from scifn._matrix._rows import map_rows, n_processors, reads_by_column, split_rows
 from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
 from scifn._matrix._storage import blocks, sample_rows, storage_name
 
 __all__ = [
     "FRACTIONAL",
+    "LEAST_BYTES",
     "LINEARIZE",
     "USABLE",
     "Held",
@@ -32,6 +35,9 @@ __all__ = [
     "sample_rows",
     "sniff",
     "split_rows",
+    "stage",
     "storage_name",
     "unreadable_rows",
+    "watch",
+    "within",
 ]

@@ -63,6 +63,7 @@ def run(
     overwrite: Overwrite = False,
     debug: Debug = False,
     obs: o.Obs = None,
+    memory: o.Memory = None,
     layer: o.Layer = None,
     gene_symbols: o.GeneSymbols = None,
     species: o.Species = None,
@@ -94,29 +95,41 @@ def run(
 ) -> None:
     """Do every step that a file supports and write tables and a report."""
     given = dict(locals())
-    for name in ("input", "out", "title", "debug", "obs"):
+    for name in ("input", "out", "title", "debug", "obs", "memory"):
         del given[name]
-    _run_file(input, out, obs=obs, title=title, given=given)
+    _run_file(input, out, obs=obs, title=title, memory=memory, given=given)
 
 
 def _run_file(
-    source: Path, out: Path, *, obs: Path | None, title: str | None, given: dict[str, Any]
+    source: Path,
+    out: Path,
+    *,
+    obs: Path | None,
+    title: str | None,
+    memory: str | None,
+    given: dict[str, Any],
 ) -> None:
-    from scifn.cli._read import read
+    from scifn import _matrix
+    from scifn.cli import _memory
+    from scifn.cli._read import Plan, budget, read
     from scifn.cli._write import check_target, fingerprint
 
     others = (given.get(name) for name in ("model", "ambient"))
     inputs = [path for path in (source, obs, *others) if path is not None]
     check_target(out, inputs=inputs, overwrite=given["overwrite"])
-    given = o.keywords(given)
+    limit = None if memory is None else _memory.parse(memory)
+    given = o.keywords(given, memory=limit)
+    arrays = tuple(str(given[name]) for name in ("protein", "features") if name in given)
     with stage(f"Reading {source}"):
-        adata = read(source, obs=obs)
+        adata = read(source, obs=obs, plan=Plan(limit, arrays))
+    room = budget(adata, limit)
     described = {
         "input": fingerprint(source),
         "obs": fingerprint(obs) if obs is not None else None,
         "command": sys.argv[1:],
     }
-    _analyze(adata, out, title=title, source=described, given=given)
+    with _matrix.within(room):
+        _analyze(adata, out, title=title, source=described, given=given)
 
 
 def _analyze(
@@ -147,20 +160,24 @@ def check(
     ] = None,
     debug: Debug = False,
     obs: o.Obs = None,
+    memory: o.Memory = None,
     layer: o.Layer = None,
     gene_symbols: o.GeneSymbols = None,
     species: o.Species = None,
 ) -> None:
     """Say what a file can tell and what it can't; nothing is written."""
-    from scifn import pp
-    from scifn.cli._read import read
+    from scifn import _matrix, pp
+    from scifn.cli import _memory
+    from scifn.cli._read import Plan, budget, read
 
+    limit = None if memory is None else _memory.parse(memory)
     with stage(f"Reading {input}"):
-        adata = read(input, obs=obs)
-    table = pp.check(
-        adata, donor=donor, condition=condition, reference=reference,
-        layer=layer, gene_symbols=gene_symbols, species=species,
-    )  # fmt: skip
+        adata = read(input, obs=obs, plan=Plan(limit))
+    with _matrix.within(budget(adata, limit)), stage(f"Checking {adata.n_obs:,} cells"):
+        table = pp.check(
+            adata, donor=donor, condition=condition, reference=reference,
+            layer=layer, gene_symbols=gene_symbols, species=species,
+        )  # fmt: skip
     _print_table(table)
 
 

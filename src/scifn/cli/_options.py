@@ -31,6 +31,10 @@ Obs = Annotated[
     Path | None,
     _option("--obs", panel=DATA, text="Table (csv, tsv) of the cells; first column: barcodes."),
 ]
+Memory = Annotated[
+    str | None,
+    _option("--memory", panel=DATA, text="Most that reading the matrix may take: 500MB, 1GB, ..."),
+]
 Layer = Annotated[
     str | None, _option("--layer", panel=DATA, text="Layer to read, or 'raw' or 'X'.")
 ]
@@ -124,8 +128,10 @@ Intronic = Annotated[
 ]
 
 
-def keywords(given: dict[str, Any]) -> dict[str, Any]:
+def keywords(given: dict[str, Any], *, memory: int | None = None) -> dict[str, Any]:
     """Keywords of :func:`scifn.run` from options; what was not given keeps its default there.
+
+    With a limit of ``memory`` (in bytes) files among them are not loaded as a whole.
 
     >>> keywords({"mapping": ["CD4 T=T/NK"], "covariates": ["sex"], "bulk": False, "block": None})
     {'mapping': {'CD4 T': 'T/NK'}, 'covariates': ('sex',)}
@@ -141,7 +147,7 @@ def keywords(given: dict[str, Any]) -> dict[str, Any]:
     if "contamination" in kept:
         kept["contamination"] = _number(kept["contamination"])
     if "ambient" in kept:
-        kept["ambient"] = _ambient(kept["ambient"])
+        kept["ambient"] = _ambient(kept["ambient"], memory)
     if "model" in kept:
         kept["model"] = _model(kept["model"])
     return kept
@@ -198,19 +204,19 @@ def _number(word: str) -> float | str:
         return word
 
 
-def _ambient(path: Path) -> Any:
+def _ambient(path: Path, memory: int | None) -> Any:
     """The raw matrix, empty droplets included."""
-    from scifn.cli._read import read
+    from scifn.cli._read import Plan, read
 
-    return read(path)
+    return read(path, plan=Plan(memory))
 
 
 def _model(path: Path) -> Any:
     """``uns["scifn"]`` of an earlier run's h5ad."""
     from scifn import _keys as k
-    from scifn.cli._read import read
+    from scifn.cli._read import Plan, read
 
-    uns = read(path).uns
+    uns = read(path, plan=Plan(memory=0)).uns  # nothing but uns is of use
     if k.UNS not in uns:
         msg = f"--model {str(path)!r}: no output of scifn in it; give cells.h5ad of an earlier run."
         raise InputFileError(msg)

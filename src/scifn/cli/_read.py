@@ -3,32 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from scifn._errors import InputFileError
+from scifn._errors import ArgumentError, InputFileError, ScifnError
+from scifn.cli import _memory
 from scifn.cli._progress import note
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-#: An h5ad above this size on disk is opened backed instead of loaded.
-BACKED_ABOVE: Final = 2 * 1024**3
+#: Bytes a cell that are kept of a matrix: its totals and places, and three a value of the panel,
+#: which is about an eighth of a transcriptome and at most all of a smaller one.
+KEPT_A_CELL: Final = 120
+KEPT_A_VALUE: Final = 3
+PANEL_VALUES: Final = 160
 ACCEPTED: Final = "a .h5ad file, a .zarr folder, a 10x .h5 file or a 10x folder with matrix.mtx.gz"
 
 
-def read(path: Path, *, obs: Path | None = None) -> AnnData:
+@dataclass(frozen=True)
+class Plan:
+    """How a file is opened.
+
+    Attributes
+    ----------
+    memory
+        What reading the matrix may add to memory, in bytes; None leaves it to the file's size.
+    obsm
+        Keys of obsm that a step reads.
+    """
+
+    memory: int | None = None
+    obsm: tuple[str, ...] = ()
+
+
+def read(path: Path, *, obs: Path | None = None, plan: Plan | None = None) -> AnnData:
     """Open ``path``, whatever of the accepted kinds it is, and join the table ``obs``.
+
+    Matrices that are large, or all if there is a limit of memory, stay in the file.
 
     Raises
     ------
     InputFileError
         If it is missing, is not what its name says, cannot be read or holds no cell.
+    ArgumentError
+        If the limit of memory is less than what has to be kept.
     """
     if not path.exists():
         raise InputFileError(f"{path}: no such file or folder. Needed: {ACCEPTED}.")
-    adata = _kind(path)(path)
+    adata = _kind(path, plan or Plan())(path)
     if adata.n_obs == 0:
         raise InputFileError(f"{path}: holds no cells ({adata.n_obs} x {adata.n_vars}).")
     if obs is not None:
@@ -36,17 +62,17 @@ def read(path: Path, *, obs: Path | None = None) -> AnnData:
     return adata
 
 
-def _kind(path: Path) -> Callable[[Path], AnnData]:
+def _kind(path: Path, plan: Plan) -> Callable[[Path], AnnData]:
     name = path.name.lower()
     if path.is_dir():
         if any((path / mark).exists() for mark in (".zgroup", "zarr.json", ".zattrs")):
-            return _zarr
+            return partial(_zarr, plan=plan)
         if any((path / mark).exists() for mark in ("matrix.mtx.gz", "matrix.mtx")):
             return _mtx
         raise InputFileError(f"{path}: a folder, but neither zarr nor 10x. Needed: {ACCEPTED}.")
     if name.endswith((".h5ad", ".h5")):
         _need_hdf5(path)
-        return _h5ad if name.endswith(".h5ad") else _h5
+        return partial(_h5ad, plan=plan) if name.endswith(".h5ad") else _h5
     if name.endswith((".mtx", ".mtx.gz")):
         raise InputFileError(f"{path}: give the folder that holds it, {path.parent}.")
     remedy = {
@@ -82,14 +108,14 @@ def _need_hdf5(path: Path) -> None:
     raise InputFileError(f"{path}: not an HDF5 file, though its name says so: {found}.")
 
 
-def _h5ad(path: Path) -> AnnData:
+def _h5ad(path: Path, plan: Plan) -> AnnData:
     import anndata
 
-    backed = "r" if path.stat().st_size > BACKED_ABOVE else None
-    return _try(lambda: anndata.io.read_h5ad(path, backed=backed), path, "h5ad")
+    whole = partial(anndata.io.read_h5ad, path)
+    return _try(lambda: _stored(path, plan, whole), path, "h5ad")
 
 
-def _zarr(path: Path) -> AnnData:
+def _zarr(path: Path, plan: Plan) -> AnnData:
     try:
         import zarr  # noqa: F401
     except ImportError:
@@ -97,7 +123,69 @@ def _zarr(path: Path) -> AnnData:
         raise InputFileError(msg) from None
     import anndata
 
-    return _try(lambda: anndata.io.read_zarr(path), path, "zarr of an AnnData")
+    whole = partial(anndata.io.read_zarr, path)
+    return _try(lambda: _stored(path, plan, whole), path, "zarr of an AnnData")
+
+
+def _stored(path: Path, plan: Plan, whole: Callable[[], AnnData]) -> AnnData:
+    """Load a small file as a ``whole``; leave the matrices of a large one where they are."""
+    from scifn.cli import _open
+
+    store = _open.open_store(path)
+    usual = _open.is_usual(store)
+    size = sum(map(_open.decoded_bytes, _open.matrices(store).values() if usual else [store]))
+    room = min(_memory.LOADED_BELOW, _memory.available() // _memory.SHARE)
+    if plan.memory is None and (size <= room or not usual):
+        _close(store)
+        return whole()
+    if not usual:
+        _close(store)
+        msg = (
+            f"{path}: written by an old anndata, so that --memory cannot be kept. Write it anew: "
+            "anndata.read_h5ad(...).write_h5ad(...)."
+        )
+        raise InputFileError(msg)
+    adata = _open.lazily(store, obsm=plan.obsm)
+    if size:
+        held = _memory.in_words(size)
+        note(f"{path.name}: its matrices ({held} in memory) stay on disk and are read in blocks.")
+    return adata
+
+
+def budget(adata: AnnData, memory: int | None) -> int | None:
+    """What blocks of the matrix may take of ``memory``, beside what is kept of every cell.
+
+    Raises
+    ------
+    ArgumentError
+        If that is too little.
+    """
+    if memory is None:
+        return None
+    from scifn import _matrix
+    from scifn.cli import _open
+
+    found = [adata.X, *adata.layers.values(), None if adata.raw is None else adata.raw.X]
+    found = [matrix for matrix in found if matrix is not None]
+    widest = max((_open.values_of(matrix) for matrix in found), default=0)
+    values = min(widest / adata.n_obs, PANEL_VALUES)
+    loaded = sum(map(_open.loaded_bytes, found))
+    kept = int(adata.n_obs * (KEPT_A_CELL + KEPT_A_VALUE * values)) + loaded
+    if memory - kept < _matrix.LEAST_BYTES:
+        needed = _memory.in_words(1.1 * (kept + _matrix.LEAST_BYTES))
+        why = "a file of 10x is loaded as a whole" if loaded else "what is kept of every cell"
+        msg = (
+            f"--memory {_memory.in_words(memory)}: {adata.n_obs:,} cells need {needed} ({why}). "
+            "Give at least that"
+            + (", or save the file as h5ad, which is read in blocks." if loaded else ".")
+        )
+        raise ArgumentError(msg)
+    return memory - kept
+
+
+def _close(store: Any) -> None:
+    if hasattr(store, "close"):
+        store.close()
 
 
 def _h5(path: Path) -> AnnData:
@@ -116,7 +204,7 @@ def _try(load: Callable[[], Any], path: Path, kind: str) -> AnnData:
     """Load; a reader's exception becomes one sentence."""
     try:
         adata: AnnData = load()
-    except (MemoryError, KeyboardInterrupt):
+    except (MemoryError, KeyboardInterrupt, ScifnError):
         raise
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0][:200]

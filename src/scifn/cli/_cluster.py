@@ -1,0 +1,209 @@
+"""``--scheduler``: the matrix is read and reduced by the workers of a Dask cluster.
+
+The workers open the file by its path. Whether they can, and whether they run what runs here, is
+asked before anything is computed, by functions of the standard library, which every worker has.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from scifn._errors import ArgumentError, ClusterError, InputFileError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+#: Seconds that a scheduler has to answer in, and to name a worker.
+PATIENCE: Final = 10
+LOCAL: Final = "local"
+ACCEPTED: Final = (
+    "the address of a scheduler, such as tcp://host:8786; the JSON file that it wrote; 'local', or "
+    "a number of processes on this machine"
+)
+#: What must be the same on the workers, and how many parts of the version.
+_SAME: Final = {"scifn": 9, "dask": 9, "numpy": 1}
+#: As long as they run, processes keep what a chunk took, which is asked for again and again.
+_KEEP_MEMORY: Final = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+}
+
+
+@contextmanager
+def cluster(where: str | None, path: Path) -> Iterator[None]:
+    """Let Dask compute ``where`` it was said (None: as it would anyway), on the file ``path``.
+
+    Nothing that was started is left running.
+
+    Raises
+    ------
+    ArgumentError
+        If ``where`` is nothing that can be asked for, or Dask is not installed.
+    ClusterError
+        If nobody answers there, or workers cannot do the work.
+    InputFileError
+        If the workers do not see the file.
+    """
+    if where is None:
+        yield
+        return
+    _need_distributed()
+    with ExitStack() as closing:
+        client = closing.enter_context(_connected(where, closing))
+        _check_versions(client, where)
+        _check_file(client, path)
+        yield
+
+
+def _need_distributed() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        msg = "--scheduler needs Dask with its distributed engine: pip install 'scifn[dask]'."
+        raise ArgumentError(msg) from None
+
+
+def _connected(where: str, closing: ExitStack) -> Any:
+    """A client that is in use from now on, and has a worker."""
+    import dask
+    from distributed import Client
+
+    # a client that is turned down says so below, in one sentence
+    quiet = logging.getLogger("distributed")
+    closing.callback(quiet.setLevel, quiet.level)
+    quiet.setLevel(logging.CRITICAL)
+    closing.enter_context(dask.config.set({"distributed.comm.timeouts.connect": f"{PATIENCE}s"}))
+    if where == LOCAL or where.isdigit():
+        return Client(closing.enter_context(_here(where)))
+    to: dict[str, Any] = {"address": where}
+    if Path(where).is_file():
+        to = {"scheduler_file": where}
+    elif ":" not in where:
+        raise ArgumentError(f"--scheduler {where!r}: not understood; {ACCEPTED} was needed.")
+    try:
+        client = Client(**to, timeout=PATIENCE)
+    except (OSError, TimeoutError) as error:
+        msg = (
+            f"--scheduler {where}: nobody answers there within {PATIENCE} s. Start one with 'dask "
+            "scheduler', and workers with 'dask worker ADDRESS', or give 'local'."
+        )
+        raise ClusterError(msg) from error
+    except ValueError as error:
+        msg = f"--scheduler {where!r}: not understood ({error}); {ACCEPTED} was needed."
+        raise ArgumentError(msg) from error
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError as error:
+        client.close()
+        msg = (
+            f"--scheduler {where}: the scheduler has no worker. Start some with "
+            f"'dask worker {client.scheduler.address}' and run again."
+        )
+        raise ClusterError(msg) from error
+    return client
+
+
+def _here(where: str) -> Any:
+    """Processes on this machine, one core each."""
+    from distributed import LocalCluster
+
+    from scifn import _matrix
+
+    n = _matrix.n_processors() if where == LOCAL else int(where)
+    if n < 1:
+        raise ArgumentError(f"--scheduler {where}: at least one process was needed.")
+    return LocalCluster(
+        n_workers=n, threads_per_worker=1, dashboard_address=None,
+        silence_logs=logging.CRITICAL, env=_KEEP_MEMORY,
+    )  # fmt: skip
+
+
+def _ask(client: Any, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+    """What ``function`` returns, or the error that it raises, on each worker."""
+    found: dict[str, Any] = client.run(function, *args, on_error="return")
+    return found
+
+
+def _check_versions(client: Any, where: str) -> None:
+    """Refuse workers that cannot run what is sent to them."""
+    ours = {"Python": platform.python_version()}
+    theirs = {"Python": _ask(client, platform.python_version)}
+    parts = {"Python": 2, **_SAME}
+    for name in _SAME:
+        ours[name] = metadata.version(name)
+        theirs[name] = _ask(client, metadata.version, name)
+    wrong: dict[str, list[str]] = {}
+    for name, found in theirs.items():
+        needed = _start(ours[name], parts[name])
+        for worker, version in found.items():
+            if isinstance(version, Exception) or _start(version, parts[name]) != needed:
+                said = "none" if isinstance(version, Exception) else version
+                wrong.setdefault(worker, []).append(f"{name} {said} (needed: {needed})")
+    if wrong:
+        worker, found_there = next(iter(wrong.items()))
+        msg = (
+            f"--scheduler {where}: {len(wrong)} of {len(theirs['Python'])} workers run other "
+            f"versions than this program. {worker}: {', '.join(found_there)}. Start the workers "
+            f"from the same environment: Python {_start(ours['Python'], 2)} with "
+            f"pip install 'scifn[dask]=={ours['scifn']}' 'dask=={ours['dask']}'."
+        )
+        raise ClusterError(msg)
+
+
+def _start(version: str, parts: int) -> str:
+    return ".".join(version.split(".")[:parts])
+
+
+def _check_file(client: Any, path: Path) -> None:
+    """Refuse a file that the workers do not have, or have another one of that name."""
+    where = os.path.abspath(path)
+    ours = os.path.getsize(where) if os.path.isfile(where) else None
+    ask = os.path.isdir if ours is None else os.path.getsize
+    theirs = _ask(client, ask, where)
+    blind = [
+        worker for worker, found in theirs.items() if found != (True if ours is None else ours)
+    ]
+    if blind:
+        other = isinstance(theirs[blind[0]], int) and ours is not None
+        found = "is another file" if other else "is not there"
+        msg = (
+            f"{where}: {found} for {len(blind)} of {len(theirs)} workers (such as {blind[0]}), "
+            "which read the matrix themselves. Put it where all machines see it under the same "
+            "path, and name it by that path."
+        )
+        raise InputFileError(msg)
+
+
+def spread(adata: AnnData, path: Path) -> AnnData:
+    """The same cells with every matrix, left in the file ``path``, as a dask array."""
+    import anndata as ad
+
+    from scifn._matrix._files import in_file
+    from scifn._matrix._lazy import lazily
+    from scifn._matrix._storage import storage_name
+
+    def lazy(matrix: Any) -> Any:
+        stored = getattr(matrix, "group", matrix)
+        if not in_file(matrix):
+            msg = (
+                f"{path}: --scheduler needs a matrix that each worker reads its part of, in an "
+                f"h5ad file or a zarr store; this one is {storage_name(matrix)}. Save it "
+                "as h5ad first, or leave --scheduler out."
+            )
+            raise InputFileError(msg)
+        return lazily(path, stored.name.strip("/"))
+
+    raw = adata.raw
+    return ad.AnnData(
+        X=None if adata.X is None else lazy(adata.X),
+        obs=adata.obs, var=adata.var, uns=adata.uns, obsm=dict(adata.obsm),
+        layers={name: lazy(matrix) for name, matrix in adata.layers.items()},
+        raw=None if raw is None else {"X": lazy(raw.X), "var": raw.var},
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import pandas as pd
 
 from scifn.pl import _style
 from scifn.pl._source import limits_of, reference_of
+from scifn.pl._spread import MANY, beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,12 +153,11 @@ def _group(axes: Axes, x: float, step: float, rows: pd.DataFrame, look: tuple[st
     color, marker = look
     values = rows["percent"].to_numpy(dtype=np.float64)
     none = rows["none"].to_numpy(dtype=bool)
-    rank = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    # neighbors in value sit apart: a fixed pattern, so that the figure is reproducible
-    spread = np.array([0.0, 0.62, -0.62, 0.31, -0.31])[rank % 5] * step * 0.55
-    axes.scatter(x + spread, values, s=17, marker=marker,
+    many = len(values) > MANY
+    places = beside(np.log10(values)) * step * (0.46 if many else 0.341)
+    axes.scatter(x + places, values, s=9 if many else 17, marker=marker,
                  facecolors=np.where(none, "white", color), edgecolors=color,
-                 linewidths=0.8, alpha=0.9, zorder=3)  # fmt: skip
+                 linewidths=0.5 if many else 0.8, alpha=0.9, zorder=3)  # fmt: skip
     median = float(np.median(values))
     axes.plot([x - step * 0.4, x + step * 0.4], [median, median], color=_style.INK, lw=1.6,
               zorder=4)  # fmt: skip

@@ -73,14 +73,15 @@ def draw(cells: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         axes = _style.new_axes(ax, width=6.4, height=1.05 + 0.25 * max(len(types), 1))
         if not types:
             return _style.empty(axes, "No cell has a call")
-        by = cells["confidence"].groupby(cells["cell_type"].astype(str))
+        by = cells["confidence"].groupby(cells["cell_type"], observed=True)
+        size = by.size()
         for row, name in enumerate(types):
             values = by.get_group(name).to_numpy(dtype=np.float64)
             _row(axes, row, values[np.isfinite(values)], _style.TYPE_COLORS.get(name, "#8a93a0"))
-        sizes = [_style.thousands(by.size()[name]) for name in types]
+        sizes = [_style.thousands(size[name]) for name in types]
         labels = [f"{name} ({n})" for name, n in zip(types, sizes, strict=True)]
         _style.type_rows(axes, types, labels)
-        end = float(position(np.nanmax([*cells["confidence"], 0.95]))) + 0.06
+        end = float(position(np.fmax(cells["confidence"].max(), 0.95))) + 0.06
         ticks = [t for t in TICKS if position(t) <= end]
         axes.set_xlim(-0.04, end)
         axes.set_xticks([float(position(t)) for t in ticks], [f"{t:g}" for t in ticks])

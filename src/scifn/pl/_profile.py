@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from matplotlib import colors
+from matplotlib.collections import PatchCollection
 from matplotlib.patches import Rectangle
 
 from scifn import _keys as k
@@ -109,7 +111,7 @@ def draw(table: pd.DataFrame, *, reference: str | None = None, ax: Axes | None =
         _leading(ax, rows["leading_evidence"].tolist(), x)
         ticks.append((x + 0.4, "points at"))
         _frame(ax, rows, ticks, heads, x + 1.6)
-        _scale(ax, norm, cmap)
+        _scale(ax, norm, cmap, many=len(rows) > MOST_NAMES)
         return ax
 
 
@@ -131,44 +133,69 @@ def _colors() -> colors.LinearSegmentedColormap:
     )
 
 
-def _box(ax: Axes, x: float, row: int, **looks: Any) -> None:
-    ax.add_patch(Rectangle((x - 0.5, row - 0.5), 1, 1, linewidth=0.6, **looks))
+def _boxes(ax: Axes, x: float, rows: Sequence[int], **looks: Any) -> None:
+    """Boxes of one column in one drawing: hundreds of donors are drawn as fast as ten."""
+    boxes = [Rectangle((x - 0.5, row - 0.5), 1, 1) for row in rows]
+    ax.add_collection(PatchCollection(boxes, **looks), autolim=False)
 
 
 def _cells(
     ax: Axes, x: float, values: np.ndarray, norm: colors.Normalize, cmap: colors.Colormap
 ) -> None:
-    for row, value in enumerate(values):
-        if np.isfinite(value):
-            _box(ax, x, row, facecolor=cmap(norm(value)), edgecolor="white")
-        else:
-            _unknown(ax, x, row)
+    known = np.flatnonzero(np.isfinite(values))
+    faces = cmap(norm(values[known]))
+    _boxes(ax, x, known.tolist(), facecolors=faces, **_edge(values))
+    _unknown(ax, x, np.flatnonzero(~np.isfinite(values)).tolist())
 
 
-def _unknown(ax: Axes, x: float, row: int) -> None:
-    _box(ax, x, row, facecolor="white", edgecolor=_style.RULE, hatch="//////")
+def _edge(rows: Sized) -> dict[str, Any]:
+    """Lines between the boxes; none, and no seams, where lines would hide the boxes."""
+    few = len(rows) <= MOST_NAMES
+    return {"edgecolors": "white" if few else "face", "linewidths": 0.6 if few else 0.2}
+
+
+def _unknown(ax: Axes, x: float, rows: Sequence[int]) -> None:
+    """What is not measurable: hatched; neighbors are one box."""
+    here = set(rows)
+    starts = [row for row in rows if row - 1 not in here]
+    ends = [row for row in rows if row + 1 not in here]
+    boxes = [Rectangle((x - 0.5, a - 0.5), 1, b - a + 1) for a, b in zip(starts, ends, strict=True)]
+    hatched = PatchCollection(
+        boxes, facecolors="white", edgecolors=_style.RULE, linewidths=0.6, hatch="//////"
+    )
+    ax.add_collection(hatched, autolim=False)
 
 
 def _strata(ax: Axes, strata: list[str], x: float) -> None:
-    for row, name in enumerate(strata):
-        if name not in _STRATUM:
-            _unknown(ax, x, row)
-            continue
-        face, letter, ink = _STRATUM[name]
-        _box(ax, x, row, facecolor=face, edgecolor="white")
-        ax.text(x, row, letter, ha="center", va="center", color=ink, fontsize=6.5, clip_on=True)
+    """Color and letter of each stratum; color alone where letters would overlap."""
+    for name, (face, letter, ink) in _STRATUM.items():
+        rows = [row for row, found in enumerate(strata) if found == name]
+        _boxes(ax, x, rows, facecolors=face, **_edge(strata))
+        for row in rows if len(strata) <= MOST_NAMES else ():
+            ax.text(x, row, letter, ha="center", va="center", color=ink, fontsize=6.5, clip_on=True)
+    _unknown(ax, x, [row for row, found in enumerate(strata) if found not in _STRATUM])
 
 
 def _ligand(ax: Axes, rows: pd.DataFrame, x: float) -> None:
     """Filled: strong evidence; half-size: weak only; ring: looked for and none; hatch: unknown."""
+    seen: dict[str, list[int]] = {name: [] for name in ("unknown", "none", "weak", "strong")}
     for row, text in enumerate(rows["ligand_evidence"].astype(str)):
         if text == "not_measurable":
-            _unknown(ax, x, row)
+            seen["unknown"].append(row)
         elif text.startswith("none"):
-            ax.plot(x, row, "o", ms=4.5, mfc="white", mec=_style.NEUTRAL, mew=0.8)
+            seen["none"].append(row)
         else:
             strong = any(part.strip().split(" ")[0] != "0" for part in _strong(text))
-            ax.plot(x, row, "o", ms=5.5 if strong else 3.0, mfc=_style.INK, mec=_style.INK)
+            seen["strong" if strong else "weak"].append(row)
+    _unknown(ax, x, seen["unknown"])
+    small = 1.0 if len(rows) <= MOST_NAMES else 0.5
+    for name, size, inside, line, edge in (
+        ("none", 4.5, "white", _style.NEUTRAL, 0.8),
+        ("weak", 3.0, _style.INK, _style.INK, 1.0),
+        ("strong", 5.5, _style.INK, _style.INK, 1.0),
+    ):
+        ax.plot([x] * len(seen[name]), seen[name], "o", ms=small * size, mfc=inside, mec=line,
+                mew=small * edge)  # fmt: skip
 
 
 def _strong(text: str) -> list[str]:
@@ -177,10 +204,21 @@ def _strong(text: str) -> list[str]:
 
 
 def _leading(ax: Axes, leading: list[str], x: float) -> None:
+    """The step that stands out; of many donors only where there is one, in small letters."""
+    many = len(leading) > MOST_NAMES
     for row, name in enumerate(leading):
-        said = "–" if name == "not_resolvable" else name
-        ink = _style.MUTED if name == "not_resolvable" else _style.INK
-        ax.text(x - 0.4, row, said, ha="left", va="center", color=ink, fontsize=7.5)
+        nothing = name == "not_resolvable"
+        if nothing and many:
+            continue
+        ax.text(
+            x - 0.4,
+            row,
+            "–" if nothing else name,
+            ha="left",
+            va="center",
+            color=_style.MUTED if nothing else _style.INK,
+            fontsize=4.5 if many else 7.5,
+        )
 
 
 def _frame(
@@ -218,7 +256,7 @@ def _frame(
         )  # fmt: skip
 
 
-def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap) -> None:
+def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap, *, many: bool) -> None:
     from matplotlib.cm import ScalarMappable
 
     figure = ax.get_figure(root=True)
@@ -228,9 +266,10 @@ def _scale(ax: Axes, norm: colors.Normalize, cmap: colors.Colormap) -> None:
         ScalarMappable(norm, cmap), ax=ax, orientation="horizontal", shrink=0.32, aspect=28,
         pad=0.02, anchor=(0.0, 0.0), extend="both",
     )  # fmt: skip
+    strata = "orange, gray, sand" if many else "H, L, ?"
     bar.set_label(
-        "z against the controls; hatched: not measurable.\nH, L, ?: IFN high, low, indeterminate. "
-        "Filled: strong evidence (small: weak); ring: looked for, none.",
+        f"z against the controls; hatched: not measurable.\n{strata}: IFN high, low, "
+        "indeterminate. Filled: strong evidence (small: weak); ring: looked for, none.",
         loc="left",
     )
     bar.outline.set_visible(False)

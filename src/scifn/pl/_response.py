@@ -9,6 +9,7 @@ import numpy as np
 from scifn import _keys as k
 from scifn.pl import _style
 from scifn.pl._source import cell_table, donor_responses, reference_of
+from scifn.pl._spread import MANY, beside
 from scifn.pl._triad_tables import against_controls
 
 if TYPE_CHECKING:
@@ -73,10 +74,11 @@ def draw(
     ``relative`` says whether the response is an excess over controls, or a rate.
     """
     cells = cells[np.isfinite(cells["response"].to_numpy(dtype=np.float64))]
-    present = set(cells["lineage"].astype(str)) - {"Unassigned"}
+    present = {str(name) for name in cells["lineage"].unique()} - {"Unassigned"}
     lineages = [name for name in k.LINEAGES if name in present]
     conditions = _style.condition_order(cells["condition"], reference) or [""]
     looks = _style.condition_looks(conditions)
+    of_cells, of_donors = _by_group(cells), _by_group(donors)
     with _style.style():
         axes = _style.new_axes(ax, width=6.8, height=3.4)
         if not lineages:
@@ -87,10 +89,11 @@ def draw(
         for position, lineage in enumerate(lineages):
             for i, condition in enumerate(conditions):
                 x = position + (i - (len(conditions) - 1) / 2) * step
-                values = _values(cells, lineage, condition)
-                _box(axes, x, step, values, looks[condition][0])
-                if donors is not None:
-                    _points(axes, x, step, _values(donors, lineage, condition), looks[condition])
+                key = (lineage, condition)
+                if key in of_cells:
+                    _box(axes, x, step, of_cells[key], looks[condition][0])
+                if key in of_donors:
+                    _points(axes, x, step, of_donors[key], looks[condition])
         for condition in conditions:
             color, marker = looks[condition]
             axes.plot([], [], marker=marker, color=color, ls="", ms=5,
@@ -106,12 +109,13 @@ def draw(
     return axes
 
 
-def _values(table: pd.DataFrame, lineage: str, condition: str) -> np.ndarray:
-    chosen = (table["lineage"].astype(str) == lineage) & (
-        table["condition"].astype(str) == condition
-    )
-    values = np.asarray(table.loc[chosen, "response"], dtype=np.float64)
-    return values[np.isfinite(values)]
+def _by_group(table: pd.DataFrame | None) -> dict[tuple[str, str], np.ndarray]:
+    """Known responses of each lineage and condition."""
+    if table is None:
+        return {}
+    groups = table.groupby(["lineage", "condition"], observed=True)["response"]
+    found = {(str(a), str(b)): np.asarray(part, np.float64) for (a, b), part in groups}
+    return {key: values[np.isfinite(values)] for key, values in found.items()}
 
 
 def _box(axes: Axes, x: float, step: float, values: np.ndarray, color: str) -> None:
@@ -129,7 +133,6 @@ def _box(axes: Axes, x: float, step: float, values: np.ndarray, color: str) -> N
 
 def _points(axes: Axes, x: float, step: float, values: np.ndarray, look: tuple[str, str]) -> None:
     color, marker = look
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    spread = np.array([0.0, 0.5, -0.5, 0.25, -0.25])[order % 5] * step * 0.5
-    axes.scatter(x + spread, values, s=14, marker=marker, color=color, edgecolors="white",
-                 linewidths=0.5, zorder=4)  # fmt: skip
+    width = step * (0.42 if len(values) > MANY else 0.25)
+    axes.scatter(x + beside(values) * width, values, s=14, marker=marker, color=color,
+                 edgecolors="white", linewidths=0.5, zorder=4)  # fmt: skip

@@ -12,12 +12,12 @@ import numpy as np
 from scifn import _keys as k
 from scifn.pl import _style
 from scifn.pl._source import reference_of
+from scifn.pl._spread import spread
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
     from matplotlib.axes import Axes
-    from numpy.typing import NDArray
 
 _HIGH, _LOW, _UNCLEAR, _NONE = k.STRATA
 #: Color, marker, whether filled; in the order of the legend, told apart without color.
@@ -28,8 +28,8 @@ _LOOKS: Final[dict[str, tuple[str, str, bool]]] = {
     _NONE: (_style.NEUTRAL, "x", True),
 }
 _BAND: Final = "#F3E3C0"
-#: Columns on either side of the middle that donors of one score are spread over, and how far.
-_PLACES, _WIDTH = 8, 0.36
+#: How far to either side donors of one score are spread.
+_WIDTH: Final = 0.36
 _NO_RECORD: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -136,24 +136,6 @@ def _group(
     ring = rows["donor"].astype(str).isin(left_out).to_numpy()
     axes.scatter(x[ring], score[ring], s=105, marker="o", facecolors="none",
                  edgecolors=_style.INK, linewidths=0.9, zorder=4)  # fmt: skip
-
-
-def spread(values: NDArray[np.float64], near: float) -> NDArray[np.float64]:
-    """Places from -1 to 1 at which values that are ``near`` each other stand side by side.
-
-    >>> spread(np.array([0.0, 5.0, 0.1]), 1.0).tolist()
-    [0.0, 0.0, 0.125]
-    """
-    out = np.zeros(len(values))
-    places = sorted(range(-_PLACES, _PLACES + 1), key=lambda i: (abs(i), -i))
-    last: dict[int, float] = {}
-    for i in np.argsort(values, kind="stable"):
-        # the first free place from the middle; if none is, the one that was taken longest ago
-        free = [p for p in places if values[i] - last.get(p, -np.inf) >= near]
-        at = free[0] if free else min(places, key=lambda p: last[p])
-        last[at] = float(values[i])
-        out[i] = at / _PLACES
-    return out
 
 
 def _head(table: pd.DataFrame, condition: str) -> str:

@@ -232,7 +232,7 @@ def condition_order(values: Iterable[object], reference: str | None = None) -> l
     >>> condition_order(["sle", "healthy", "sle"], reference="healthy")
     ['healthy', 'sle']
     """
-    found = sorted({str(v) for v in values if str(v) != ""})
+    found = sorted({str(v) for v in set(values)} - {""})
     return sorted(found, key=lambda name: name != reference)
 
 
@@ -256,7 +256,7 @@ def type_order(values: Iterable[object]) -> list[str]:
     ['pDC', 'T/NK', 'my own type']
     """
     rank = {name: i for i, name in enumerate(k.CELL_TYPES)}
-    return sorted({str(v) for v in values}, key=lambda name: (rank.get(name, len(rank)), name))
+    return sorted({str(v) for v in set(values)}, key=lambda name: (rank.get(name, len(rank)), name))
 
 
 def darker(color: str) -> str:

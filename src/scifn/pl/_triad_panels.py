@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 
 from scifn.pl import _style
+from scifn.pl._spread import MANY, beside
 from scifn.pl._triad_tables import MIN_CELLS, RESPONSE, modules_and_residuals, pool
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def response(ax: Axes, table: pd.DataFrame, rows: Rows, *, relative: bool) -> No
             fill(ax, rows, y, measurable=cells < MIN_CELLS)
             continue
         each, middle, pooled = dots[condition]
-        each.append(np.column_stack([donors, y + _scatter(donors) * rows.half]))
+        each.append(np.column_stack([donors, y + _places(donors) * rows.half]))
         # one donor or none: all cells together
         one = np.median(donors) if donors.size > 1 else _scale(np.array(mean), relative=relative)
         (middle if donors.size > 1 else pooled).append(np.array([[one, y]]))
@@ -240,10 +241,9 @@ def _scale(values: np.ndarray, *, relative: bool) -> np.ndarray:
     return np.log2(np.maximum(1.0 + values, 0.01)) if relative else values
 
 
-def _scatter(values: np.ndarray) -> np.ndarray:
+def _places(values: np.ndarray) -> np.ndarray:
     """Small offsets, the same at every drawing, so that equal values do not hide each other."""
-    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
-    return np.array([0.0, 0.5, -0.5, 0.25, -0.25])[order % 5]
+    return beside(values) * (0.9 if len(values) > MANY else 0.5)
 
 
 def _response_axis(ax: Axes, drawn: list[float], *, relative: bool) -> None:

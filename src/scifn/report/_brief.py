@@ -93,7 +93,7 @@ def _cells(m: Material) -> str:
     unknown = int(counts.get(k.UNASSIGNED, 0))
     tail = f"; {unknown:,} ({f.percent(unknown / total)}) unassigned" if unknown else ""
     # fractions are of what was profiled, not of blood
-    share = _held.fraction(m.cells)
+    share = m.fraction
     return f"{', '.join(parts)}{tail}. Each is a {share}." if parts else f"All{tail[1:]}."
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from scifn import get
 from scifn._errors import MissingKeyError
 from scifn.pl._source import cell_table, limits_of, parameter, reference_of, untold
 from scifn.pl._triad_tables import Triad, triad_of
+from scifn.report import _held
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -60,6 +62,11 @@ class Material:
         """What a step stored about itself; empty where it was not run."""
         record = self.store.get(step, {})
         return record if isinstance(record, Mapping) else {}
+
+    @cached_property
+    def fraction(self) -> str:
+        """What a fraction of the cells is one of: asked for often, found in all cells once."""
+        return _held.fraction(self.cells)
 
     @property
     def bulk(self) -> bool:

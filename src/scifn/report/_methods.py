@@ -15,7 +15,6 @@ import numpy as np
 from scifn import _keys as k
 from scifn import genesets
 from scifn.report import _format as f
-from scifn.report import _held
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Facts, Items, Note, Section, Table, Text
 
@@ -145,10 +144,7 @@ def methods(m: Material) -> Section:
         Table(
             "What transcripts support, and the wording used here.",
             ["Output that is asked for", "Support from transcripts", "Wording"],
-            [
-                [part.replace(w.FRACTION, _held.fraction(m.cells)) for part in row]
-                for row in w.TABLE
-            ],
+            [[part.replace(w.FRACTION, m.fraction) for part in row] for row in w.TABLE],
             frozenset({0, 1, 2}),
         )
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scifn import _keys as k
 from scifn.pl import _cell_types, _confidence, _gates
 from scifn.pl._style import condition_order, type_order
-from scifn.report import _calls, _held
+from scifn.report import _calls
 from scifn.report import _format as f
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Note, Section, Table, Text
@@ -69,10 +69,7 @@ def _counts(m: Material, cells: pd.DataFrame) -> list[Block]:
             alt="Dots of cell counts by type and condition; the table below holds the numbers.",
         ),
         Table("Cells by type and condition.", heads, rows, frozenset({0, 1})),
-        Note(
-            f"{w.BREG}. {w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. Each share is a "
-            f"{_held.fraction(cells)}."
-        ),
+        Note(f"{w.BREG}. {w.EFFECTOR[0].upper()}{w.EFFECTOR[1:]}. Each share is a {m.fraction}."),
     ]
     if any(t in (k.DC_UNRESOLVED, k.B_UNRESOLVED) for t in wide.index):
         blocks.append(

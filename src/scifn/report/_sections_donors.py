@@ -10,7 +10,6 @@ from scifn import _keys as k
 from scifn.pl import _composition, _imbalance
 from scifn.pl._imbalance import label
 from scifn.report import _format as f
-from scifn.report import _held
 from scifn.report import _wording as w
 from scifn.report._blocks import Absent, Block, Note, Section, Table, Text
 from scifn.report._figures import figure
@@ -53,10 +52,7 @@ def donors(m: Material) -> Section:
         _fractions(m, table),
         _counts(table),
         _readouts(table),
-        Note(
-            f"Each share is a {_held.fraction(m.cells)}; absolute numbers need a blood count. "
-            f"{w.BREG}."
-        ),
+        Note(f"Each share is a {m.fraction}; absolute numbers need a blood count. {w.BREG}."),
     ]
     if m.strata is not None:
         blocks += strata(m, m.strata)

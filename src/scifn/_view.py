@@ -202,6 +202,13 @@ def check_object(adata: Any) -> None:
         raise ArgumentError(msg)
     if adata.n_obs == 0:
         raise ArgumentError("the AnnData holds no cells (n_obs is 0); nothing can be computed.")
+    for name in ("obs", "var"):
+        if hasattr(getattr(adata, name, None), "to_memory"):  # as anndata reads it lazily
+            msg = (
+                f"{name} was read lazily, and scifn needs it as a table in memory: "
+                f"adata.{name} = adata.{name}.to_memory(). The matrix may stay lazy."
+            )
+            raise ArgumentError(msg)
 
 
 def has_matrix(adata: AnnData) -> bool:

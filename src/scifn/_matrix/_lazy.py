@@ -35,7 +35,7 @@ def lazily(path: Path, name: str, most: int = BLOCK_NNZ) -> Any:
         stored = file[name]
         if hasattr(stored, "dtype"):
             kind, shape, dtype = _ARRAY, tuple(stored.shape), stored.dtype
-            sizes = _even(*shape, most, _files.chunk_rows(stored))
+            sizes = _even(shape[0], shape[1], most, _files.chunk_rows(stored))
         else:
             kind, shape = str(stored.attrs["encoding-type"]), tuple(stored.attrs["shape"])
             dtype = _wide(stored["data"].dtype)

@@ -37,24 +37,18 @@ _KEEP_MEMORY: Final = {
 
 
 @contextmanager
-def cluster(where: str | None, path: Path) -> Iterator[None]:
-    """Let Dask compute ``where`` it was said (None: as it would anyway), on the file ``path``.
+def cluster(where: str, path: Path) -> Iterator[None]:
+    """Let Dask compute ``where`` it was said, on the file ``path``.
 
     Nothing that was started is left running.
 
     Raises
     ------
-    ArgumentError
-        If ``where`` is nothing that can be asked for, or Dask is not installed.
     ClusterError
         If nobody answers there, or workers cannot do the work.
     InputFileError
         If the workers do not see the file.
     """
-    if where is None:
-        yield
-        return
-    _need_distributed()
     with ExitStack() as closing:
         client = closing.enter_context(_connected(where, closing))
         _check_versions(client, where)
@@ -62,12 +56,24 @@ def cluster(where: str | None, path: Path) -> Iterator[None]:
         yield
 
 
-def _need_distributed() -> None:
+def check(where: str | None) -> None:
+    """Refuse what is no place to compute at, before anything is read.
+
+    Raises
+    ------
+    ArgumentError
+        If ``where`` is nothing that can be asked for, or Dask is not installed.
+    """
+    if where is None:
+        return
     try:
         import distributed  # noqa: F401
     except ImportError:
         msg = "--scheduler needs Dask with its distributed engine: pip install 'scifn[dask]'."
         raise ArgumentError(msg) from None
+    number = where.isdigit() and int(where) > 0
+    if not (where == LOCAL or number or ":" in where or Path(where).is_file()):
+        raise ArgumentError(f"--scheduler {where!r}: {ACCEPTED} was needed.")
 
 
 def _connected(where: str, closing: ExitStack) -> Any:
@@ -85,8 +91,6 @@ def _connected(where: str, closing: ExitStack) -> Any:
     to: dict[str, Any] = {"address": where}
     if Path(where).is_file():
         to = {"scheduler_file": where}
-    elif ":" not in where:
-        raise ArgumentError(f"--scheduler {where!r}: not understood; {ACCEPTED} was needed.")
     try:
         client = Client(**to, timeout=PATIENCE)
     except (OSError, TimeoutError) as error:
@@ -96,8 +100,15 @@ def _connected(where: str, closing: ExitStack) -> Any:
         )
         raise ClusterError(msg) from error
     except ValueError as error:
-        msg = f"--scheduler {where!r}: not understood ({error}); {ACCEPTED} was needed."
+        msg = f"--scheduler {where!r}: {ACCEPTED} was needed ({error})."
         raise ArgumentError(msg) from error
+    except Exception as error:  # whatever the bytes of another protocol lead to
+        msg = (
+            f"--scheduler {where}: what answers there is no Dask scheduler of this version "
+            f"({type(error).__name__}). Give the address that 'dask scheduler' prints (not that of "
+            "its dashboard)."
+        )
+        raise ClusterError(msg) from error
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
@@ -117,8 +128,6 @@ def _here(where: str) -> Any:
     from scifn import _matrix
 
     n = _matrix.n_processors() if where == LOCAL else int(where)
-    if n < 1:
-        raise ArgumentError(f"--scheduler {where}: at least one process was needed.")
     return LocalCluster(
         n_workers=n, threads_per_worker=1, dashboard_address=None,
         silence_logs=logging.CRITICAL, env=_KEEP_MEMORY,

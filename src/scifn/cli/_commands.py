@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,7 @@ def run(
     debug: Debug = False,
     obs: o.Obs = None,
     memory: o.Memory = None,
+    scheduler: o.Scheduler = None,
     layer: o.Layer = None,
     gene_symbols: o.GeneSymbols = None,
     species: o.Species = None,
@@ -95,9 +97,9 @@ def run(
 ) -> None:
     """Do every step that a file supports and write tables and a report."""
     given = dict(locals())
-    for name in ("input", "out", "title", "debug", "obs", "memory"):
+    for name in ("input", "out", "title", "debug", "obs", "memory", "scheduler"):
         del given[name]
-    _run_file(input, out, obs=obs, title=title, memory=memory, given=given)
+    _run_file(input, out, obs=obs, title=title, memory=memory, scheduler=scheduler, given=given)
 
 
 def _run_file(
@@ -107,10 +109,11 @@ def _run_file(
     obs: Path | None,
     title: str | None,
     memory: str | None,
+    scheduler: str | None,
     given: dict[str, Any],
 ) -> None:
     from scifn import _matrix
-    from scifn.cli import _memory
+    from scifn.cli import _cluster, _memory
     from scifn.cli._read import Plan, budget, read
     from scifn.cli._write import check_target, fingerprint
 
@@ -118,17 +121,23 @@ def _run_file(
     inputs = [path for path in (source, obs, *others) if path is not None]
     check_target(out, inputs=inputs, overwrite=given["overwrite"])
     limit = None if memory is None else _memory.parse(memory)
+    _cluster.check(scheduler)
     given = o.keywords(given, memory=limit)
     arrays = tuple(str(given[name]) for name in ("protein", "features") if name in given)
     with stage(f"Reading {source}"):
-        adata = read(source, obs=obs, plan=Plan(limit, arrays))
+        adata = read(source, obs=obs, plan=Plan(limit, arrays, stay=scheduler is not None))
+        if scheduler is not None:
+            adata = _cluster.spread(adata, source)
     room = budget(adata, limit)
     described = {
         "input": fingerprint(source),
         "obs": fingerprint(obs) if obs is not None else None,
         "command": sys.argv[1:],
     }
-    with _matrix.within(room):
+    with _matrix.within(room), ExitStack() as closing:
+        if scheduler is not None:
+            with stage(f"Connecting to {scheduler}"):
+                closing.enter_context(_cluster.cluster(scheduler, source))
         _analyze(adata, out, title=title, source=described, given=given)
 
 

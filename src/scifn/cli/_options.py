@@ -35,6 +35,11 @@ Memory = Annotated[
     str | None,
     _option("--memory", panel=DATA, text="Most that reading the matrix may take: 500MB, 1GB, ..."),
 ]
+Scheduler = Annotated[
+    str | None,
+    _option("--scheduler", panel=DATA,
+            text="Dask cluster that reads the matrix: its address, 'local', or processes here."),
+]  # fmt: skip
 Layer = Annotated[
     str | None, _option("--layer", panel=DATA, text="Layer to read, or 'raw' or 'X'.")
 ]

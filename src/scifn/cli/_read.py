@@ -34,10 +34,13 @@ class Plan:
         What reading the matrix may add to memory, in bytes; None leaves it to the file's size.
     obsm
         Keys of obsm that a step reads.
+    stay
+        Whether matrices are left in the file whatever their size.
     """
 
     memory: int | None = None
     obsm: tuple[str, ...] = ()
+    stay: bool = False
 
 
 def read(path: Path, *, obs: Path | None = None, plan: Plan | None = None) -> AnnData:
@@ -135,18 +138,20 @@ def _stored(path: Path, plan: Plan, whole: Callable[[], AnnData]) -> AnnData:
     usual = _open.is_usual(store)
     size = sum(map(_open.decoded_bytes, _open.matrices(store).values() if usual else [store]))
     room = min(_memory.LOADED_BELOW, _memory.available() // _memory.SHARE)
-    if plan.memory is None and (size <= room or not usual):
+    bound = plan.memory is not None or plan.stay
+    if not bound and (size <= room or not usual):
         _close(store)
         return whole()
     if not usual:
         _close(store)
         msg = (
-            f"{path}: written by an old anndata, so that --memory cannot be kept. Write it anew: "
+            f"{path}: written by an old anndata, so that its matrix cannot be read part by part, "
+            "as --memory and --scheduler do. Write it anew: "
             "anndata.read_h5ad(...).write_h5ad(...)."
         )
         raise InputFileError(msg)
     adata = _open.lazily(store, obsm=plan.obsm)
-    if size:
+    if size and not plan.stay:
         held = _memory.in_words(size)
         note(f"{path.name}: its matrices ({held} in memory) stay on disk and are read in blocks.")
     return adata

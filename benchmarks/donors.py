@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import donors_axis
+import donors_effects
 import donors_power
 import donors_profiles
 import donors_simulated as simulated
@@ -210,6 +211,7 @@ PARTS: dict[str, Callable[[Sheet], None]] = {
     "null": simulated.null,
     "power": donors_power.power,
     "unequal": donors_power.unequal,
+    "effects": donors_effects.checks,
     "worked": worked,
     "healthy": healthy,
     "kang": kang,

@@ -18,7 +18,7 @@ from scifn import _stats
 from scifn._stats.partial import partial_spearman
 from scifn.genesets._repeats import parse
 
-COHORTS, NULLS_EACH = 1000, 4000
+COHORTS, NULLS_EACH = 1000, 2000
 #: Of each cohort; the level does not hang on it.
 PERMUTATIONS = 999
 SIZES = (10, 16, 40)

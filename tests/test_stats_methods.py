@@ -13,7 +13,7 @@ from scipy import stats
 
 from scifn._stats import clopper_pearson, upper_bound, zero_bound
 from scifn._stats.adjust import benjamini_hochberg, by_family
-from scifn._stats.effects import cliffs_delta, hedges_g
+from scifn._stats.effects import cliffs_delta, cliffs_interval, hedges_g
 from scifn._stats.ols import basis, fit, is_aliased
 from scifn._stats.permutation import attainable, permute
 from scifn._stats.wilcoxon import concordance, pairs, two_groups
@@ -279,6 +279,29 @@ def test_cliffs_delta_by_hand():
     a, b = np.array([1.0, 5, 7, 3]), np.array([2.0, 2, 4])
     u = stats.mannwhitneyu(a, b).statistic
     assert cliffs_delta(a, b) == pytest.approx(2 * u / 12 - 1)
+
+
+def test_interval_of_cliffs_delta(rng):
+    """By the equation that its ends solve, and Wilson's for pairs; and it holds what it should."""
+    a, b = rng.normal(1, 1, 6), rng.normal(0, 1, 9)
+    share, z = (cliffs_delta(a, b) + 1) / 2, stats.norm.ppf(0.975)
+    for end, sign in zip(cliffs_interval(a, b), (1, -1), strict=True):
+        x = (end + 1) / 2
+        v = x * (1 - x) * (1 + 6.5 * ((1 - x) / (2 - x) + x / (1 + x))) / 54  # (6 + 9) / 2 - 1
+        assert sign * (share - x) == pytest.approx(z * np.sqrt(v))
+    up = np.array([1.0] * 7 + [-1.0] * 2)
+    wilson = stats.binomtest(7, 9).proportion_ci(method="wilson")
+    found = cliffs_interval(up, np.zeros(9), paired=True)
+    np.testing.assert_allclose(found, [2 * wilson.low - 1, 2 * wilson.high - 1])
+    low, high = cliffs_interval(np.arange(4.0) + 9, np.arange(4.0))
+    assert high == 1
+    assert low == pytest.approx(-cliffs_interval(np.arange(4.0), np.arange(4.0) + 9)[1])
+    assert np.isnan(cliffs_interval(a[:1], b)).all()
+    for shift in (0.0, 2.0):
+        truth = 2 * stats.norm.cdf(shift / np.sqrt(2)) - 1
+        ends = [cliffs_interval(rng.normal(shift, 1, 8), rng.normal(0, 1, 8)) for _ in range(400)]
+        held = np.mean([low <= truth <= high for low, high in ends])
+        assert abs(held - 0.95) < 0.04
 
 
 def test_ranks_equal_scipy(rng):

@@ -170,6 +170,7 @@ IMBALANCE_COLUMNS: Final = (
     "mean_group", "mean_reference", "effect", "ci_low", "ci_high", "odds_ratio",
     "statistic", "df", "p_value", "p_permutation", "p_attainable", "p_adj",
     "hedges_g", "cliffs_delta", "loo_low", "loo_high", "concordance", "status", "note",
+    "cliffs_low", "cliffs_high",
 )  # fmt: skip
 STRATA_COLUMNS: Final = (
     "donor", "condition", "signature", "score", "cutoff", "cutoff_low", "cutoff_high",

@@ -9,7 +9,7 @@ from scifn import _keys as k
 from scifn._stats._design import Design
 from scifn._stats._tested import LEVEL, TOO_FEW_CELLS, Tested, TestedJointly
 from scifn._stats.adjust import family_of
-from scifn._stats.effects import cliffs_delta, hedges_g
+from scifn._stats.effects import cliffs_delta, cliffs_interval, hedges_g
 
 FloatArray = NDArray[np.float64]
 Row = dict[str, object]
@@ -37,6 +37,7 @@ def row_of(
     row["df"] = float(test.fit.df)
     row["hedges_g"] = hedges_g(group, reference, paired=part.paired)
     row["cliffs_delta"] = cliffs_delta(group, reference, paired=part.paired)
+    row["cliffs_low"], row["cliffs_high"] = cliffs_interval(group, reference, paired=part.paired)
     if readout in k.PRIMARY_FAMILY:
         row["odds_ratio"] = float(np.exp(test.fit.effect[j]))
     if test.fit.df > 0 and np.isnan(test.fit.se[j]):

@@ -13,14 +13,18 @@ FloatArray = NDArray[np.float64]
 
 
 def family_of(readout: str) -> str:
-    """Family in which a readout is adjusted: primary, balance, response or exploratory.
+    """Family in which a readout is adjusted: primary, joint, balance, response or exploratory.
 
-    >>> family_of("logit_pdc"), family_of("ilr_1"), family_of("response_type1:B")
-    ('primary', 'balance', 'response')
+    The joint test of both balances is a family of its own: it contains ``ilr_1``, a margin of it.
+
+    >>> [family_of(x) for x in ("logit_pdc", "ilr_joint", "ilr_1", "response_type1:B")]
+    ['primary', 'joint', 'balance', 'response']
     """
     if readout in k.PRIMARY_FAMILY:
         return "primary"
-    if readout in (*k.READOUTS, k.JOINT):
+    if readout == k.JOINT:
+        return "joint"
+    if readout in k.READOUTS:
         return "balance"
     return "response" if readout.startswith("response_type1:") else "exploratory"
 

@@ -208,11 +208,12 @@ def _robustness(table: pd.DataFrame) -> Table:
             f.p_value(r["p_attainable"]),
             f.effect(r["hedges_g"]),
             f.effect(r["cliffs_delta"]),
+            f.interval(r.get("cliffs_low"), r.get("cliffs_high")),
             f.interval(r["loo_low"], r["loo_high"]),
             f.words(r["concordance"]),
         ]
-    heads = [*names, "Family", "Design", "Lowest p", "Hedges g", "Cliff’s delta", "Leave one out",
-             "Concordance"]  # fmt: skip
+    heads = [*names, "Family", "Design", "Lowest p", "Hedges g", "Cliff’s delta", "95 % CI",
+             "Leave one out", "Concordance"]  # fmt: skip
     at = len(names)
     return Table(
         "How far the effects can be trusted. “Lowest p” is the smallest that the design allows; "

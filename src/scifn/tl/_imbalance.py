@@ -39,7 +39,7 @@ def imbalance(
     held to the other donors' as far as its counts are few, so that a donor with 3 pDC weighs less
     than one with 30. Both balances are tested together, too (``ilr_joint``, Hotelling's T2).
     Benjamini and Hochberg's adjustment is taken from the permutation within each family: the four
-    primary log ratios, the balances, the responses.
+    primary log ratios, the joint test, its margin, the responses.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ def imbalance(
     ``too_few_donors``, with three ``no_significance``; neither has a p-value. Log ratios of cells
     that fewer than four donors have at all are ``too_few_cells``, without an effect: half a cell
     more in every donor makes them follow the number of cells counted. ``p_attainable`` is
-    the smallest p that the design could give. Hedges' g and Cliff's delta are of the raw
-    readouts, covariates play no part in them. ``concordance`` says which of t, permutation, rank
-    test, quasi-binomial and beta-binomial regression of the counts have p < 0.05; none of them
-    stands in for the permutation. Arms whose median number of cells a donor, or of UMI a cell,
-    differ more than threefold get a note.
+    the smallest p that the design could give. Hedges' g and Cliff's delta (with Newcombe's
+    interval) are of the raw readouts, covariates play no part in them. ``concordance`` says which
+    of t, permutation, rank test, quasi-binomial and beta-binomial regression of the counts have
+    p < 0.05; none of them stands in for the permutation. Arms whose median number of cells a
+    donor, or of UMI a cell, differ more than threefold get a note.
 
     Sets the following fields
     -------------------------
@@ -100,6 +100,7 @@ def imbalance(
     Freedman D, Lane D. J Bus Econ Stat 1983, doi:10.1080/07350015.1983.10509354.
     Phipson B, Smyth GK. Stat Appl Genet Mol Biol 2010, doi:10.2202/1544-6115.1585.
     Hotelling H. Ann Math Stat 1931, doi:10.1214/aoms/1177732979.
+    Newcombe RG. Stat Med 2006, doi:10.1002/sim.2324.
     Squair JW et al. Nat Commun 2021, doi:10.1038/s41467-021-25960-2.
 
     Examples

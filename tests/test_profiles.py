@@ -18,6 +18,8 @@ from scifn._stats.leading import Told, leading_evidence
 from scifn._stats.profile_steps import ligands
 from scifn._stats.profiles import Tables, profiles
 from scifn._stats.type_grid import grid
+from scifn.pl import _profile
+from scifn.report._write import render
 
 N_CONTROLS, N_PATIENTS = 12, 4
 NAMES = [f"C{i:02d}" for i in range(N_CONTROLS)] + [f"P{i}" for i in range(N_PATIENTS)]
@@ -305,13 +307,37 @@ def test_heat_map_shows_every_donor_and_hatches_what_is_not_measurable(cohort: a
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert sorted(shown) == sorted(table["donor"])
     assert shown[-1] in set(table.loc[table["condition"] == "control", "donor"])
-    hatched = [patch for patch in axes.patches if patch.get_hatch()]
+    boxes = [path for c in axes.collections if c.get_hatch() for path in c.get_paths()]
+    hatched = sum(round(box.get_extents().height) for box in boxes)  # of one row, or of more
     z = [c for c in table if c.endswith("_z")]
     unknown = int(table[z].isna().to_numpy().sum())
     unknown += int((table["stratum"] == "not_computable").sum())
     unknown += int((table["ligand_evidence"] == "not_measurable").sum())
-    assert len(hatched) == unknown > 0
+    assert hatched == unknown > 0
     plt.close("all")
+
+
+def test_heat_map_of_many_donors_has_a_row_each_and_no_letters(cohort: ad.AnnData) -> None:
+    table = pd.concat([scifn.get.profiles(cohort)] * 8, ignore_index=True)
+    table["donor"] = [f"P{i}" for i in range(len(table))]
+    assert len(table) > _profile.MOST_NAMES
+    axes = _profile.draw(table, reference="control")
+    boxes = [path.get_extents() for c in axes.collections for path in c.get_paths()]
+    first = sum(round(box.height) for box in boxes if box.x0 == -0.5)
+    assert first == len(table)
+    assert not {text.get_text() for text in axes.texts} & {"H", "L", "?"}
+    assert axes.get_ylim()[0] > len(table) - 1
+
+
+def test_report_of_many_donors_holds_their_pages_in_one_frame(cohort: ad.AnnData) -> None:
+    many = cohort.copy()
+    table = pd.concat([many.uns["scifn"]["profiles"]] * 8, ignore_index=True)
+    table["donor"] = [f"P{i}" for i in range(len(table))]
+    many.uns["scifn"]["profiles"] = table
+    page = render(many)
+    assert page.count('<details class="donor">') == len(table)
+    assert page.count('class="scroll tall many"') == 1
+    assert 'class="scroll tall many"' not in render(cohort)
 
 
 def test_report_has_a_page_a_donor(cohort: ad.AnnData, tmp_path: Path) -> None:

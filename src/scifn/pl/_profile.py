@@ -149,9 +149,9 @@ def _cells(
 
 
 def _edge(rows: Sized) -> dict[str, Any]:
-    """Lines between the boxes; none, and no seams, where lines would hide the boxes."""
+    """Lines between the boxes; of their own color, so that no seam shows, where there are many."""
     few = len(rows) <= MOST_NAMES
-    return {"edgecolors": "white" if few else "face", "linewidths": 0.6 if few else 0.2}
+    return {"edgecolors": "white" if few else "face", "linewidths": 0.6}
 
 
 def _unknown(ax: Axes, x: float, rows: Sequence[int]) -> None:

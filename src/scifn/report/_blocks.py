@@ -71,14 +71,26 @@ class Facts:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks that are folded away under a line; on paper they start a page."""
+    """Blocks that are folded away under a line."""
 
     head: str
     blocks: Sequence[Text | Facts]
-    kind: str = "details"
 
 
-Block = Text | Note | Absent | Items | Figure | Table | Facts | Details
+@dataclass(frozen=True)
+class Pages:
+    """What is folded away, one under the other; ``many`` scroll on a screen.
+
+    On paper each starts a page, unless there are many: then they follow each other.
+    """
+
+    name: str
+    pages: Sequence[Details]
+    many: bool
+    kind: str = "pages"
+
+
+Block = Text | Note | Absent | Items | Figure | Table | Facts | Pages
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from scifn import _keys as k
 from scifn.pl import _profile
 from scifn.report import _format as f
 from scifn.report import _wording as w
-from scifn.report._blocks import Absent, Block, Details, Facts, Note, Section, Text
+from scifn.report._blocks import Absent, Block, Details, Facts, Note, Pages, Section, Text
 from scifn.report._figures import figure
 
 if TYPE_CHECKING:
@@ -54,11 +54,13 @@ def profiles(m: Material) -> Section:
     ]
     counts = _counts(m)
     responses = _responses(m)
+    pages = []
     for row in m.profiles.to_dict("records"):
         key = (str(row["donor"]), str(row["condition"]))
         facts = [*_facts(row), *counts.get(key, []), *responses.get(key, []), *_rule(row)]
         head = f"{key[0]} · {key[1]} · {_short(row)}"
-        blocks.append(Details(head, [Facts(facts), Text(str(row["statement"]))]))
+        pages.append(Details(head, [Facts(facts), Text(str(row["statement"]))]))
+    blocks.append(Pages("Profile of each donor", pages, many=len(pages) > _profile.MOST_NAMES))
     return Section("profiles", title, blocks)
 
 

@@ -52,7 +52,7 @@ def _bar(console: Any) -> Any:
 class Pace:
     """How fast a reading goes."""
 
-    start: float = field(default_factory=time.monotonic)
+    start: float = field(default_factory=lambda: time.monotonic())
 
     def told(self, done: int, total: int, unit: str) -> str:
         """Where a reading is, how fast it goes and how long it will take."""
@@ -97,7 +97,7 @@ class Lines:
 
     pace: Pace = field(default_factory=Pace)
     share: float = 0.0
-    last: float = field(default_factory=time.monotonic)
+    last: float = field(default_factory=lambda: time.monotonic())
     written: bool = False
 
     def progress(self, done: int, total: int, unit: str) -> None:

@@ -17,7 +17,7 @@ from scifn._matrix._progress import report
 
 #: Seconds after which a cluster without any worker is given up, and between two looks at it.
 GIVE_UP: Final = 60.0
-_LOOK: Final = 5.0
+LOOK: Final = 5.0
 
 
 class Told:
@@ -100,7 +100,7 @@ def _wait(client: Any, done: Any) -> None:
     while not done.has_ready():
         time.sleep(0.005)
         now = time.monotonic()
-        if now - looked < _LOOK:
+        if now - looked < LOOK:
             continue
         looked = now
         if client.status != "running":

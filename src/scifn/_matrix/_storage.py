@@ -74,8 +74,7 @@ def as_csr(block: Any) -> Any:
 @singledispatch
 def blocks(matrix: Any) -> Iterator[Block]:
     """Cut ``matrix`` into CSR blocks that cover it once."""
-    module = type(matrix).__module__.partition(".")[0]
-    if module == "dask":
+    if is_dask(matrix):
         from scifn._matrix import _dask
 
         return _dask.dask_blocks(matrix)
@@ -143,8 +142,8 @@ def in_order(matrix: Any, found: Iterator[Block]) -> Iterator[Block]:
 
 
 def is_dask(matrix: Any) -> bool:
-    """Whether ``matrix`` is a dask array (dask is never imported to ask)."""
-    return type(matrix).__module__.partition(".")[0] == "dask"
+    """Whether ``matrix`` is a dask array, or a view of one (dask is never imported to ask)."""
+    return any(kind.__module__.partition(".")[0] == "dask" for kind in type(matrix).__mro__)
 
 
 def is_column_compressed(matrix: Any) -> bool:

@@ -150,3 +150,14 @@ def child(script: Path, *arguments: str, **environment: str) -> dict[str, Any]:
     if done.returncode:
         raise RuntimeError(f"{script.name} {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+# --- what is kept -------------------------------------------------------------------
+def keep(path: Path, part: str, rows: list[dict[str, Any]], *, key: Sequence[str]) -> None:
+    """Put rows into a list of the file; those of the same key are replaced."""
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    stored |= machine()
+    new = {tuple(row[name] for name in key) for row in rows}
+    old = [r for r in stored.get(part, []) if tuple(r[name] for name in key) not in new]
+    stored[part] = sorted(old + rows, key=lambda row: str([row[name] for name in key]))
+    path.write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -449,8 +449,9 @@ def _mark(sheet: Lines, run: str) -> None:
 
 def store(path: Path, n_cells: int, parts: list[str], sheet: Lines) -> None:
     """Put the figures of this size beside those of others."""
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"sizes": {}}
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     stored |= t.machine()
+    stored.setdefault("sizes", {})
     kept = stored["sizes"].get(str(n_cells), [])
     rows = [row for row in kept if row["run"] not in parts] + sheet.rows
     stored["sizes"][str(n_cells)] = sorted(rows, key=lambda row: PARTS.index(row["run"]))

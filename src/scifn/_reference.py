@@ -48,11 +48,13 @@ def controls(
     return np.asarray(mine, dtype=bool)
 
 
-def cell_types(adata: AnnData) -> NDArray[np.object_]:
+def cell_types(adata: AnnData) -> pd.Categorical:
     """Cell types that :func:`scifn.tl.annotate` wrote."""
+    import pandas as pd
+
     _slots.need_obs(adata, k.CELL_TYPE, "scifn.tl.annotate(adata)")
     codes, names = _slots.coded(adata.obs[k.CELL_TYPE])
-    return np.array(names, dtype=object)[codes]
+    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype=object))
 
 
 def stored(model: Mapping[str, Any] | str | Path | None, step: str) -> pd.DataFrame | None:

@@ -1,8 +1,10 @@
 """Kernels of the cell models for large data, compiled when they are first called.
 
 Imported only where there are enough cells for it to pay. They compute what
-:mod:`scifn._cells.likelihood` and :mod:`scifn._cells.producers` compute with numpy, and let go of
-the interpreter, so that runs of cells can be worked on side by side.
+:mod:`scifn._cells.likelihood`, :mod:`scifn._cells.identity`, :mod:`scifn._cells.shown` and
+:mod:`scifn._cells.producers` compute with numpy, and let go of the interpreter, so that runs of
+cells can be worked on side by side. Positions are unsigned where they are many, which spares a
+check for negative ones.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from scifn._matrix._numba import compiled
 
 #: Factors above this are not multiplied up: forty of them might be too large for a double.
 LARGE: Final = 1e6
+_U = np.uint64
 
 
 def _add_rows(
@@ -23,24 +26,83 @@ def _add_rows(
 ) -> None:  # fmt: skip
     """Weighted sums of each row of a CSR matrix, with the table of weights of its depth.
 
-    Cells come by depth, so that a table is used while it is near; columns beyond the tables'
-    are left out.
+    Cells come by depth, so that a table is used while it is near; columns beyond those of the
+    tables are left out. Two genes are added at once, which halves the traffic.
     """
     n_genes, n_columns = weights.shape[1], weights.shape[2]
     for at in range(order.size):
-        i = order[at]
-        table = slots[i]
+        i, table = _U(order[at]), _U(slots[order[at]])
         for c in range(n_columns):
             out[i, c] = constants[table, c]
-        for p in range(indptr[i], indptr[i + 1]):
-            gene = genes[p]
-            if gene < n_genes:
-                value = float(data[p])
-                for c in range(n_columns):
-                    out[i, c] += value * weights[table, gene, c]
+        p, stop = _U(indptr[i]), _U(indptr[i + _U(1)])
+        while p + _U(1) < stop:
+            one, two = _U(genes[p]), _U(genes[p + _U(1)])
+            x, y = float(data[p]), float(data[p + _U(1)])
+            if one >= n_genes:
+                one, x = _U(0), 0.0
+            if two >= n_genes:
+                two, y = _U(0), 0.0
+            for c in range(n_columns):
+                out[i, c] += x * weights[table, one, c] + y * weights[table, two, c]
+            p += _U(2)
+        if p < stop and genes[p] < n_genes:
+            one, x = _U(genes[p]), float(data[p])
+            for c in range(n_columns):
+                out[i, c] += x * weights[table, one, c]
 
 
 add_rows = compiled(_add_rows)
+
+
+def _add_up(
+    data: Any, genes: Any, indptr: Any, starts: Any, columns: Any, weights: Any,
+    sums: Any, seen: Any,
+) -> None:  # fmt: skip
+    """Weighted sums, and genes above zero, of each column (rows of the result) in each cell.
+
+    A gene weighs in the ``columns`` from ``starts[gene]`` to ``starts[gene + 1]``.
+    """
+    for i in range(indptr.size - 1):
+        for p in range(_U(indptr[i]), _U(indptr[_U(i) + _U(1)])):
+            gene, value = _U(genes[p]), float(data[p])
+            for q in range(_U(starts[gene]), _U(starts[gene + _U(1)])):
+                at = _U(columns[q])
+                sums[at, i] += weights[q] * value
+                seen[at, i] += value > 0
+
+
+add_up = compiled(_add_up)
+
+
+def _judge(
+    likelihood: Any, log_priors: Any, starts: Any, conditions: Any, holds: Any, out: Any
+) -> None:
+    """Posterior of components of which some ask that conditions hold in a cell.
+
+    Component c asks those from ``starts[c]`` to ``starts[c + 1]``; what is not allowed is left out
+    before the rest is normalized. A cell that nothing is left of gets zeros.
+    """
+    n = log_priors.size
+    for i in range(likelihood.shape[0]):
+        best = -np.inf
+        for c in range(n):
+            may = True
+            for q in range(starts[c], starts[c + 1]):
+                may = may and holds[conditions[q], i]
+            value = likelihood[i, c] + log_priors[c] if may else -np.inf
+            out[i, c] = value
+            best = max(best, value)
+        total = 0.0
+        for c in range(n):
+            # far below the best it is zero to double precision
+            value = np.exp(out[i, c] - best) if out[i, c] - best > -746.0 else 0.0
+            out[i, c] = value
+            total += value
+        for c in range(n):
+            out[i, c] = out[i, c] / total if total > 0.0 else 0.0
+
+
+judge = compiled(_judge)
 
 
 def _share_logs(ratio: Any, groups: Any, share: Any, log: Any) -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import codes, identity, second, shown, told
-from scifn._cells.calls import Cells, Panel, columns_of, il10, typical_of
+from scifn._cells.calls import Cells, Kept, Panel, asdc_rates, columns_of, il10, typical_of
+from scifn._cells.likelihood import Tables
 from scifn._cells.profiles import Components, components
 from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
 from scifn._view import PanelView
@@ -111,10 +112,16 @@ def _panel(view: PanelView, found: Components, types: frozenset[str], *, b_cells
     whole = view.n_features >= identity.WHOLE_TRANSCRIPTOME
     report = told.reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types)
     columns = tuple(dict.fromkeys(report.get(name, name) for name in model.types))
-    if view.n_cells < COMPILED_FROM:
-        return Panel(model, types, whole, report, columns, None, None)
-    tables, tabled = identity.tables(model, whole=whole), second.Tabled(model, whole=whole)
-    return Panel(model, types, whole, report, columns, tables, tabled)
+    lists = shown.Lists(view, model)
+    kept = None
+    if view.n_cells >= COMPILED_FROM:
+        rates, used = asdc_rates(model, lists, whole=whole)
+        kept = Kept(
+            identity.tables(model, whole=whole),
+            second.Tabled(model, whole=whole),
+            Tables(rates, identity.SIZE, used[:, None]),
+        )
+    return Panel(model, types, whole, report, columns, lists, kept)
 
 
 class _Runs(Sequence[Cells]):
@@ -250,7 +257,7 @@ def _nothing(view: PanelView, coverage: list[dict[str, Any]]) -> Annotation:
         "pdc_call": codes.CALL["NA"],
         "breg_kind": codes.KIND["NA"],
         "breg_evidence": codes.EVIDENCE["none"],
-        "il10_umi": il10(view),
+        "il10_umi": il10(view, view.sum(shown.SINGLE["il10"])),
     }
     out.put(slice(None), nothing)
     record = _record(view, components().singlets(), frozenset(), False, False, 0)

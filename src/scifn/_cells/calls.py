@@ -39,9 +39,22 @@ class Panel:
     report: dict[str, str]
     #: Types of the posterior.
     columns: tuple[str, ...]
-    #: Kept tables of the likelihoods and of a second cell, where there are many cells.
-    tables: Tables | None
-    second: second.Tabled | None
+    lists: shown.Lists
+    #: Kept tables of likelihoods, where there are many cells.
+    tables: Kept | None
+
+    def tally(self, view: PanelView) -> shown.Tally:
+        """Lists of genes counted in a run of cells."""
+        return shown.Tally(view, self.model, self.lists, compiled=self.tables is not None)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Tables of the likelihoods: of the model, of a second cell, and of AS-DC against pDC."""
+
+    all: Tables
+    second: second.Tabled
+    asdc: Tables
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ def columns_of(
 ) -> dict[str, Any]:
     """Columns of a run of cells."""
     view, types, doublet = cells.view, panel.types, cells.doublet
-    tally = shown.Tally(view, panel.model)
+    tally = panel.tally(view)
     free, bound = _evidence(panel, cells, tally)
     free = _settled(free, cells, free_typical)
     evidence = free if bound is None else _settled(bound, cells, bound_typical)
@@ -85,7 +98,7 @@ def columns_of(
         depth=view.total,
         axl_siglec6=tally.umi["first"],
         asdc_other=tally.genes["other"],
-        asdc_odds=_asdc_odds(view, panel.model, tally, panel.whole),
+        asdc_odds=_asdc_odds(panel, view, tally),
         foreign=tally.foreign() | _holds_second(panel, view, tally, evidence),
         measurable=k.PDC in types,
     )
@@ -97,7 +110,7 @@ def columns_of(
     confidence[called == codes.TYPE[k.UNASSIGNED]] = np.nan
     if doublet is not None:
         confidence[doublet] = np.nan
-    kind, grade, source = _breg(view, called, evidence, k.B_TRANSITIONAL in types)
+    kind, grade, source = _breg(tally, called, evidence, k.B_TRANSITIONAL in types)
     out = {
         "cell_type": called,
         "confidence": confidence,
@@ -106,7 +119,7 @@ def columns_of(
         "breg_kind": kind,
         "breg_score": grade,
         "breg_evidence": source,
-        "il10_umi": il10(view),
+        "il10_umi": il10(view, tally.umi["il10"]),
         "posterior": np.where(view.total[:, None] > 0, evidence.posterior, np.nan),
     }
     return out if bound is None else out | {"unbounded": identity.labels(free)[0]}
@@ -118,19 +131,20 @@ def _evidence(
     """What the transcripts say of each cell, and the same within the user's labels."""
     view, model = cells.view, panel.model
     found = identity.likelihoods(
-        view.csr(list(model.genes)),
+        tally.values,
         np.maximum(view.total - tally.umi["response"], 0.0),
         model,
         whole=panel.whole,
         umi=tally.umi["identity"],
-        tables=panel.tables,
+        tables=None if panel.tables is None else panel.tables.all,
     )
     halves, own = tally.halves(), tally.own()
 
     def judged(allowed: Bools | None) -> identity.Evidence:
         return identity.evidence_of(
-            found, model, shown=halves, own=own, allowed=allowed, report=panel.report
-        )
+            found, model, shown=halves, own=own, allowed=allowed, report=panel.report,
+            compiled=panel.tables is not None,
+        )  # fmt: skip
 
     return judged(None), None if cells.allowed is None else judged(cells.allowed)
 
@@ -146,7 +160,7 @@ def typical_of(
 
     def look(at: int) -> tuple[Any, identity.Evidence, identity.Evidence | None]:
         cells = runs[at]
-        return cells.clusters, *_evidence(panel, cells, shown.Tally(cells.view, panel.model))
+        return cells.clusters, *_evidence(panel, cells, panel.tally(cells.view))
 
     for clusters, one, other in mapped(look, range(len(runs)), threads):
         free.add(one, clusters)
@@ -163,25 +177,38 @@ def _settled(
     return replace(evidence, posterior=identity.consensus(evidence, cells.clusters, typical))
 
 
-def _asdc_odds(view: PanelView, model: Components, tally: shown.Tally, whole: bool) -> Floats:
+def _asdc_odds(panel: Panel, view: PanelView, tally: shown.Tally) -> Floats:
     """Log odds of AS-DC against pDC from the AS-DC genes alone, priors of both in them.
 
     Cells that show neither AXL nor SIGLEC6 are not asked: they are no AS-DC.
     """
-    rates, depth = identity.expected(model), view.total
-    if not whole:
-        rates, depth = rates / rates.sum(axis=0), tally.umi["identity"]
-    genes = [g for name in ("first", "other") for g in tally.found[name] if g in model.genes]
-    rows = [model.genes.index(gene) for gene in genes]
-    pair = [model.types.index(name) for name in (k.PDC, k.ASDC)]
+    depth = view.total if panel.whole else tally.umi["identity"]
     out = np.full(view.n_cells, -np.inf)
     mine = np.flatnonzero(tally.umi["first"] > 0)
     if mine.size:
-        values = view.csr(genes, mine)
-        found = log_likelihood(values, depth[mine], rates[np.ix_(rows, pair)], identity.SIZE)
-        odds = found + np.log(model.priors[pair])
+        rates, used = asdc_rates(panel.model, panel.lists, whole=panel.whole)
+        if panel.tables is not None:
+            found = panel.tables.asdc(tally.values[mine], depth[mine])
+        else:
+            at = np.flatnonzero(used)
+            values = tally.values[mine][:, at]
+            found = log_likelihood(values, depth[mine], rates[at], identity.SIZE)
+        odds = found + np.log(panel.model.priors[_pair(panel.model)])
         out[mine] = odds[:, 1] - odds[:, 0]
     return out
+
+
+def _pair(model: Components) -> list[int]:
+    return [model.types.index(name) for name in (k.PDC, k.ASDC)]
+
+
+def asdc_rates(model: Components, lists: shown.Lists, *, whole: bool) -> tuple[Floats, Bools]:
+    """Expected rates of pDC and AS-DC, and the genes of AS-DC that are among the model's."""
+    rates = identity.expected(model)
+    if not whole:
+        rates = rates / rates.sum(axis=0)
+    genes = {gene for name in ("first", "other") for gene in lists.found[name]}
+    return rates[:, _pair(model)], np.array([gene in genes for gene in model.genes], dtype=bool)
 
 
 def _holds_second(
@@ -195,9 +222,9 @@ def _holds_second(
     like = np.flatnonzero(evidence.log_odds_pdc > 0)
     if like.size:
         depth = np.maximum(view.total - tally.umi["response"], 0.0)[like]
-        values = view.csr(list(panel.model.genes), like)
-        if panel.second is not None:
-            odds = panel.second.odds(values, depth)
+        values = tally.values[like]
+        if panel.tables is not None:
+            odds = panel.tables.second.odds(values, depth)
         else:
             odds = second.second_cell(values, depth, panel.model, whole=panel.whole)
         out[like] = odds > 0
@@ -231,7 +258,7 @@ def _confidence(called: Codes, evidence: identity.Evidence) -> NDArray[np.float3
 
 
 def _breg(
-    view: PanelView, called: Codes, evidence: identity.Evidence, gradable: bool
+    tally: shown.Tally, called: Codes, evidence: identity.Evidence, gradable: bool
 ) -> tuple[Codes, Floats, Codes]:
     """Kind, score and source of the Breg-like phenotype of B cells."""
     lineage = codes.LINEAGE_OF[called]
@@ -242,18 +269,15 @@ def _breg(
     if gradable:
         kind[b_cell & (called != codes.TYPE[k.B_UNRESOLVED])] = codes.KIND["none"]
         kind[called == codes.TYPE[k.B_TRANSITIONAL]] = codes.KIND["transitional_like"]
-        cd24, cd27 = view.found(("CD24", "Cd24a")), view.found(("CD27", "Cd27"))
-        if cd24 and cd27:
-            umi = view.sums([cd24, cd27])
-            both = (umi[:, 0] >= 1) & (umi[:, 1] >= 1)
-            kind[both & (called == codes.TYPE[k.B_MEMORY])] = codes.KIND["b10_like"]
+        both = (tally.umi["cd24"] >= 1) & (tally.umi["cd27"] >= 1)
+        kind[both & (called == codes.TYPE[k.B_MEMORY])] = codes.KIND["b10_like"]
     told_ = (kind == codes.KIND["transitional_like"]) | (kind == codes.KIND["b10_like"])
     source = np.where(told_, codes.EVIDENCE["transcript"], codes.EVIDENCE["none"])
     return kind, grade, source.astype(np.int8)
 
 
-def il10(view: PanelView) -> Floats:
-    found = view.found(("IL10", "Il10"))
-    if not found or not view.is_counts:
+def il10(view: PanelView, umi: Floats) -> Floats:
+    """UMI of IL10; NaN where they are not measured."""
+    if not view.found(shown.SINGLE["il10"]) or not view.is_counts:
         return np.full(view.n_cells, np.nan)
-    return np.where(view.total > 0, view.sum(found), np.nan)
+    return np.where(view.total > 0, umi, np.nan)

@@ -19,10 +19,12 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import reference
+from scifn._cells.sums import matrix_of, of_cells, of_genes
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
 Floats = NDArray[np.float64]
+Values = NDArray[np.float32]
 
 SETS: Final = {name: f"cap_{name}" for name in k.CAPACITY_MODULES}
 #: Genes of any of these move with interferon.
@@ -66,7 +68,7 @@ def panel_genes(species: str = "human") -> list[str]:
 
 def capacity(
     view: PanelView,
-    types: NDArray[Any],
+    types: Any,
     *,
     controls: NDArray[np.bool_] | None,
     stored: tuple[pd.DataFrame, dict[str, float]] | None = None,
@@ -86,19 +88,11 @@ def capacity(
     """
     against = np.ones(view.n_cells, dtype=bool) if controls is None else controls
     moved = moving(view.species)
-    depth = view.total - view.sum(moved)
     weights = stored[1] if stored else _weights(view, against)
-    columns: dict[str, Floats] = {}
-    used: dict[str, int] = {}
-    for module, name in SETS.items():
-        found = view.found(_sets.for_species(name, view.species))
-        steady = [gene for gene in found if gene not in moved]
-        columns[module] = _rate(view, found, view.total, weights, name)
-        columns[f"{module}_resid"] = _rate(view, steady, depth, weights, name)
-        used[f"{module}_resid"] = len(steady)
-    raw = pd.DataFrame(columns)
+    columns, used = _genes(view, moved, weights)
+    raw = _rates(view, columns, view.found(sorted(moved)))
     table = stored[0] if stored else reference.measure(raw, types, against)
-    scores = pd.DataFrame({name: _z(columns[name], table, name, types) for name in columns})
+    scores = pd.DataFrame({name: _z(raw, name, table, types) for name in list(raw)}, copy=False)
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     record = {
@@ -114,22 +108,51 @@ def _weights(view: PanelView, against: NDArray[np.bool_]) -> dict[str, float]:
     genes = sorted({g for name in SETS.values() for g in _sets.for_species(name, view.species)})
     found = view.found(genes)
     depth = max(float(view.total[against].sum()), 1.0)
-    sums = np.asarray(view.csr(found)[np.flatnonzero(against)].sum(axis=0)).ravel()
+    # weights are of single precision, as those are that earlier runs have stored
+    sums = of_genes(view, found, against).astype(np.float32)
     rates = (sums + 0.5) / (depth + 1.0) * 1e4
     return {gene: float(1 / np.sqrt(rate)) for gene, rate in zip(found, rates, strict=True)}
 
 
-def _rate(
-    view: PanelView, genes: list[str], depth: Floats, weights: dict[str, float], name: str
-) -> Floats:
-    full = _sets.for_species(name, view.species)
-    genes = [gene for gene in genes if gene in weights]
-    enough = _coverage.status_of(len(view.found(full)), len(full)) in {"ok", "partial"}
-    if not enough or len(genes) < 2:
-        return np.full(view.n_cells, np.nan)
-    return reference.weighted_rate(view.csr(genes), depth, [weights[gene] for gene in genes])
+def _genes(
+    view: PanelView, moved: frozenset[str], weights: dict[str, float]
+) -> tuple[dict[str, dict[str, float]], dict[str, int]]:
+    """Weights of the genes of each score (none where it is not measurable), and how many steady."""
+    columns: dict[str, dict[str, float]] = {}
+    used: dict[str, int] = {}
+    for module, name in SETS.items():
+        full = _sets.for_species(name, view.species)
+        found = view.found(full)
+        steady = [gene for gene in found if gene not in moved]
+        enough = _coverage.status_of(len(found), len(full)) in {"ok", "partial"}
+        for score, genes in ((module, found), (f"{module}_resid", steady)):
+            mine = {gene: weights[gene] for gene in genes if gene in weights}
+            columns[score] = mine if enough and len(mine) >= 2 else {}
+        used[f"{module}_resid"] = len(steady)
+    return columns, used
 
 
-def _z(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:
+def _rates(
+    view: PanelView, columns: dict[str, dict[str, float]], moved: list[str]
+) -> dict[str, Floats]:
+    """Weighted UMI per 10,000 of each cell; of residuals over the UMI that are of no moving gene.
+
+    Linear in the counts, so its mean does not move with depth: thinning a cell to half of its
+    UMI halves the counts and the depth alike.
+    """
+    there = [name for name, mine in columns.items() if mine]
+    each = [columns[name] for name in there] + [dict.fromkeys(moved, 1.0)]
+    genes = list(dict.fromkeys(gene for mine in each for gene in mine))
+    sums = list(of_cells(view, genes, matrix_of(genes, each)))
+    depth = view.total - sums.pop()
+    out = {name: np.full(view.n_cells, np.nan) for name in columns if name not in there}
+    for name, found in zip(there, sums, strict=True):
+        np.multiply(found, 1e4, out=found)
+        out[name] = reference.ratio(found, depth if name.endswith("_resid") else view.total)
+    return {name: out[name] for name in columns}
+
+
+def _z(raw: dict[str, Floats], name: str, table: pd.DataFrame, types: Any) -> Values:
+    """A score against its reference, in the precision in which it is stored; the rate goes."""
     mean, sd = reference.of_cells(table, name, types)
-    return reference.ratio(scores - mean, sd)
+    return reference.ratio(raw.pop(name) - mean, sd).astype(np.float32)

@@ -13,7 +13,7 @@ Without clusters, a cell's call depends on no other cell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scifn import _keys as k
 from scifn._cells import codes
 from scifn._cells.codes import CALL, TYPE, Codes
-from scifn._cells.likelihood import Tables, log_likelihood, normalized, posterior
+from scifn._cells.likelihood import Tables, log_likelihood, normalized
 from scifn._cells.profiles import Components
 
 Floats = NDArray[np.float64]
@@ -122,6 +122,7 @@ def likelihoods(
 ) -> Likelihoods:
     """Log likelihoods of cells; see :func:`type_posterior`.
 
+    Columns of ``values`` beyond the genes of the model are left out.
     ``umi`` are the identity UMI, where they are known; ``tables`` those of the model, for cells
     that are part of many.
     """
@@ -129,6 +130,8 @@ def likelihoods(
         umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
     depth = total if whole else umi
     n = len(model.names)
+    if tables is None:
+        values = values[:, : len(model.genes)]
     if tables is not None:
         found = tables(values, depth)
         return Likelihoods(found[:, :n], found[:, n:], umi)
@@ -182,6 +185,7 @@ def evidence_of(
     own: dict[str, Bools] | None = None,
     allowed: Bools | None = None,
     report: Mapping[str, str] | None = None,
+    compiled: bool = False,
 ) -> Evidence:
     """Posterior of each cell type from the likelihoods of the components.
 
@@ -202,19 +206,19 @@ def evidence_of(
         Cells x types (of the model, in its order) that the user's labels allow.
     report
         {type: what it is called}, for types that the panel cannot tell.
+    compiled
+        Whether a compiled kernel does it: these cells are part of many.
     """
     called = [(report or {}).get(name, name) for name in model.types]
     types = tuple(dict.fromkeys(called))
     member = np.array([[name == column for column in types] for name in called], dtype=float)
-    # restricted before it is normalized: what is left may be hundreds of units below the best
-    joint = found.all + np.log(model.priors)
-    for i, cells in _restricted(model, shown, own, allowed):
-        joint[~cells, i] = -np.inf
+    asked = list(_asked(model, shown, own, allowed))
     subsets = subsets_of(model)
-    held = joint[:, subsets] > -np.inf
-    per_component = normalized(joint)
+    posterior = _judged if compiled else _masked
+    per_component = posterior(found.all, model.priors, asked)
     if subsets:
-        share = posterior(found.within, model.priors[subsets] * held)
+        mine = [(subsets.index(i), cells) for i, cells in asked if i in subsets]
+        share = posterior(found.within, model.priors[subsets], mine)
         per_component[:, subsets] = per_component[:, subsets].sum(axis=1, keepdims=True) * share
     return Evidence(
         types=types,
@@ -231,7 +235,31 @@ def expected(model: Components) -> Floats:
     return np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
 
 
-def _restricted(
+def _masked(likelihood: Floats, priors: Floats, asked: Sequence[tuple[int, Bools]]) -> Floats:
+    """Posterior of each component; see :func:`_asked`.
+
+    Restricted before it is normalized: what is left may be hundreds of units below the best.
+    """
+    joint = likelihood + np.log(priors)
+    for i, cells in asked:
+        joint[~cells, i] = -np.inf
+    return normalized(joint)
+
+
+def _judged(likelihood: Floats, priors: Floats, asked: Sequence[tuple[int, Bools]]) -> Floats:
+    """:func:`_masked` of cells that are part of many."""
+    from scifn._cells._compiled import judge
+
+    of = np.array([i for i, _ in asked], dtype=np.int64)
+    order = np.argsort(of, kind="stable")
+    starts = np.searchsorted(of[order], np.arange(priors.size + 1))
+    holds = np.array([cells for _, cells in asked], dtype=bool).reshape(len(asked), -1)
+    out = np.empty(likelihood.shape)
+    judge(np.ascontiguousarray(likelihood), np.log(priors), starts, order, holds, out)
+    return out
+
+
+def _asked(
     model: Components,
     shown: dict[str, Shown] | None,
     own: dict[str, Bools] | None,

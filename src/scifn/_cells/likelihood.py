@@ -65,6 +65,19 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float | Floa
     return out
 
 
+def arrays(values: Any) -> tuple[Any, Any, Any]:
+    """Values, columns and row starts of a CSR matrix, always of the same types.
+
+    Kernels are compiled anew for every combination of types that they meet.
+    """
+    indices = values.indices.astype(np.int32, copy=False)
+    return (
+        values.data.astype(np.float32, copy=False),
+        indices,
+        values.indptr.astype(np.int64, copy=False),
+    )
+
+
 class Tables:
     """:func:`log_likelihood` of runs of many cells: tables are made once a depth, and kept.
 
@@ -101,10 +114,7 @@ class Tables:
         slot = np.full(depth.size, -1, dtype=np.int64)
         slot[some] = slots[which]
         order = some[np.argsort(which, kind="stable")]
-        indices = values.indices.astype(np.int32, copy=False)
-        indptr = values.indptr.astype(np.int64, copy=False)
-        data = values.data.astype(np.float32, copy=False)
-        add_rows(data, indices, indptr, order, slot, weights, constants, out)
+        add_rows(*arrays(values), order, slot, weights, constants, out)
         return out
 
     def _of(self, bins: Ints) -> tuple[Ints, tuple[Floats, Floats]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ ALL: Final = "all"
 COLUMNS: Final = ("score", "group", "n_cells", "mean", "sd")
 
 
-def measure(scores: pd.DataFrame, types: NDArray[Any], controls: NDArray[np.bool_]) -> pd.DataFrame:
+def measure(scores: Mapping[str, Floats], types: Any, controls: NDArray[np.bool_]) -> pd.DataFrame:
     """Mean and SD of each score in control cells: of each type, each lineage, and all.
 
     Returns
@@ -27,50 +27,51 @@ def measure(scores: pd.DataFrame, types: NDArray[Any], controls: NDArray[np.bool
     Rows (score, group, n_cells, mean, sd). Groups with fewer than :data:`MIN_CELLS` cells have
     no row; "all" always has one.
     """
-    lineages = np.array([k.LINEAGE_OF.get(name, "") for name in types], dtype=object)
+    cells = np.flatnonzero(controls)
+    codes, found = pd.factorize(types)
+    names = [str(name) for name in found]
     rows = []
-    for group, mine in _groups(types, lineages):
-        cells = controls & mine
-        if group != ALL and cells.sum() < MIN_CELLS:
-            continue
-        for name in scores:
-            values = scores[name].to_numpy(dtype=np.float64)[cells]
-            values = values[np.isfinite(values)]
-            mean = float(values.mean()) if values.size else float("nan")
-            sd = float(values.std(ddof=1)) if values.size > 1 else float("nan")
-            rows.append((str(name), group, int(values.size), mean, sd))
+    lineages = [f"lineage {k.LINEAGE_OF.get(name, '')}" for name in names]
+    for labels in (names, lineages, [ALL] * len(names)):
+        groups = sorted(set(labels))
+        at = np.array([groups.index(label) for label in labels], dtype=np.int64)[codes[cells]]
+        n = np.bincount(at, minlength=len(groups))
+        each = {name: _moments(values[cells], at, len(groups)) for name, values in scores.items()}
+        rows += [
+            (str(name), group, int(each[name][0][i]), *(float(x[i]) for x in each[name][1:]))
+            for i, group in enumerate(groups)
+            if group == ALL or n[i] >= MIN_CELLS
+            for name in scores
+        ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _groups(types: NDArray[Any], lineages: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
-    groups = [(name, types == name) for name in sorted(set(types))]
-    groups += [(f"lineage {name}", lineages == name) for name in sorted(set(lineages))]
-    return [*groups, (ALL, np.ones(types.size, dtype=bool))]
+def _moments(values: Floats, at: NDArray[np.int64], n_groups: int) -> tuple[Floats, Floats, Floats]:
+    """Number, mean and SD of the finite values of each group."""
+    known = np.isfinite(values)
+    if not known.all():
+        values, at = values[known], at[known]
+    n = np.bincount(at, minlength=n_groups).astype(np.float64)
+    nothing = np.full(n_groups, np.nan)
+    total = np.bincount(at, weights=values, minlength=n_groups)
+    mean = np.divide(total, n, out=nothing.copy(), where=n > 0)
+    squares = np.bincount(at, weights=(values - mean[at]) ** 2, minlength=n_groups)
+    return n, mean, np.sqrt(np.divide(squares, n - 1, out=nothing, where=n > 1))
 
 
-def of_cells(table: pd.DataFrame, score: str, types: NDArray[Any]) -> tuple[Floats, Floats]:
+def of_cells(table: pd.DataFrame, score: str, types: Any) -> tuple[Floats, Floats]:
     """Mean and SD that each cell is held against: of its type, else lineage, else all."""
     rows = table[table["score"] == score].set_index("group")
-    mean, sd = np.full(types.size, np.nan), np.full(types.size, np.nan)
-    for name in set(types):
+    codes, found = pd.factorize(types)
+    mean, sd = np.full(len(found), np.nan), np.full(len(found), np.nan)
+    for i, name in enumerate(map(str, found)):
         group = next(
             (g for g in (name, f"lineage {k.LINEAGE_OF.get(name, '')}", ALL) if g in rows.index),
             None,
         )
         if group is not None:
-            mine = types == name
-            mean[mine], sd[mine] = rows.at[group, "mean"], rows.at[group, "sd"]
-    return mean, sd
-
-
-def weighted_rate(values: Any, depth: Floats, weights: Sequence[float]) -> Floats:
-    """Weighted UMI per 10,000 of each cell; NaN where the depth is zero.
-
-    Linear in the counts, so its mean does not move with depth: thinning a cell to half of its
-    UMI halves the counts and the depth alike.
-    """
-    total = np.asarray(values @ np.asarray(weights, dtype=np.float64), dtype=np.float64)
-    return ratio(1e4 * total, depth)
+            mean[i], sd[i] = rows.at[group, "mean"], rows.at[group, "sd"]
+    return mean[codes], sd[codes]
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:

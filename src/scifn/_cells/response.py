@@ -9,6 +9,7 @@ as much. It is linear in the counts, so depth moves its noise, never its mean.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -21,6 +22,7 @@ from scipy import sparse
 
 from scifn import _keys as k
 from scifn._cells import reference
+from scifn._cells.sums import matrix_of, of_cells
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
@@ -69,20 +71,39 @@ def panel_genes(species: str = "human") -> list[str]:
 
 def absolute(view: PanelView, name: str) -> Floats:
     """Weighted rate of one score in every cell; NaN where too few of its genes are measured."""
+    return _absolute(view, (name,))[name]
+
+
+def _absolute(view: PanelView, names: Sequence[str]) -> dict[str, Floats]:
+    """:func:`absolute` of several scores, from one look at the panel."""
+    each = {name: _weights(view, name) for name in names}
+    there = [name for name, weights in each.items() if weights]
+    genes = list(dict.fromkeys(gene for name in there for gene in each[name]))
+    out = {name: np.full(view.n_cells, np.nan) for name in names if name not in there}
+    if there:
+        sums = of_cells(view, genes, matrix_of(genes, [each[name] for name in there]))
+        out |= {
+            name: reference.ratio(1e4 * found, view.total)
+            for name, found in zip(there, sums, strict=True)
+        }
+    return {name: out[name] for name in names}
+
+
+def _weights(view: PanelView, name: str) -> dict[str, float]:
+    """Weights of the genes of a score; none where too few are measured."""
     genes = _sets.for_species(SETS[name], view.species)
     found = view.found(genes)
     if _coverage.status_of(len(found), len(genes)) not in {"ok", "partial"}:
-        return np.full(view.n_cells, np.nan)
+        return {}
     known = rates()
     human = {(_ids.ortholog(gene) or gene): rate for gene, rate in known.items()}
     table = known if view.species == "human" else human
-    weights = [1 / np.sqrt(table.get(gene, 1.0)) for gene in found]
-    return reference.weighted_rate(view.csr(found), view.total, weights)
+    return {gene: float(1 / np.sqrt(table.get(gene, 1.0))) for gene in found}
 
 
 def respond(
     view: PanelView,
-    types: NDArray[Any],
+    types: Any,
     *,
     controls: NDArray[np.bool_] | None,
     stored: pd.DataFrame | None = None,
@@ -100,7 +121,7 @@ def respond(
     stored
         Reference of an earlier run, used instead of the controls.
     """
-    scores = pd.DataFrame({name: absolute(view, name) for name in SETS})
+    scores = _absolute(view, tuple(SETS))
     table: pd.DataFrame
     if stored is not None:
         table = stored
@@ -108,7 +129,7 @@ def respond(
         table = reference.measure(scores, types, controls)
     else:
         table = pd.DataFrame(columns=list(reference.COLUMNS))
-    out = {name: scores[name].to_numpy(dtype=np.float64) for name in SETS}
+    out = scores
     relative = stored is not None or controls is not None
     if relative:
         out = {name: _excess(out[name], table, name, types) for name in SETS}
@@ -169,6 +190,6 @@ def of_sums(sums: pd.DataFrame, species: str, stored: pd.DataFrame | None) -> pd
     )
 
 
-def _excess(scores: Floats, table: pd.DataFrame, name: str, types: NDArray[Any]) -> Floats:
+def _excess(scores: Floats, table: pd.DataFrame, name: str, types: Any) -> Floats:
     mean, _ = reference.of_cells(table, name, types)
     return reference.ratio(scores, mean) - 1.0

@@ -34,7 +34,7 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     Parameters
     ----------
     values
-        Cells x genes (``model.genes``), CSR, UMI.
+        Cells x genes (``model.genes``; columns beyond them are left out), CSR, UMI.
     depth
         UMI of each cell over all genes.
     model
@@ -46,6 +46,7 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     -------
     For each cell the odds of the likeliest second cell, its frequency and that of doublets in them.
     """
+    values = values[:, : len(model.genes)]
     rates, depth = _judged(values, depth, model, whole=whole)
     odds = np.full(values.shape[0], -np.inf)
     for name in PARTNERS:
@@ -74,6 +75,7 @@ class Tabled:
         """As :func:`second_cell`."""
         if self._tables is None:
             return np.full(values.shape[0], -np.inf)
+        values = values[:, : len(self._model.genes)]
         _, depth = _judged(values, depth, self._model, whole=self._whole)
         found = self._tables(values, depth).reshape(len(depth), len(PARTNERS), -1)
         each = [_odds(found[:, i], self._model, name) for i, name in enumerate(PARTNERS)]

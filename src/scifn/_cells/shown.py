@@ -12,6 +12,7 @@ from scipy.special import pdtr
 from scifn import _keys as k
 from scifn._cells import identity
 from scifn._cells.profiles import Components
+from scifn._cells.sums import matrix_of, tally
 from scifn._view import PanelView
 from scifn.genesets import _ids, _sets
 
@@ -67,6 +68,8 @@ EARLY: Final = ("CD19", "MS4A1")
 #: Sets whose UMI do not count towards the depth of a cell: it must not grow with its response.
 RESPONSE: Final = ("isg_sc_pan", "hallmark_ifna")
 CORE, SUPPORT = "pdc_identity_core", "pdc_identity_support"
+#: Genes that are looked at by themselves.
+SINGLE: Final = {"cd24": ("CD24", "Cd24a"), "cd27": ("CD27", "Cd27"), "il10": ("IL10", "Il10")}
 
 
 def symbols(view: PanelView, genes: Sequence[str]) -> list[str]:
@@ -90,29 +93,63 @@ def lists() -> dict[str, tuple[str, ...]]:
     }
 
 
+class Lists:
+    """Which genes of a panel are on which list, for every run of its cells.
+
+    Attributes
+    ----------
+    genes
+        Genes that are read, those of the model first and in its order.
+    found
+        {list: the genes of it that are measured}.
+    blood
+        {list: share of the identity UMI of blood that is of its genes}.
+    """
+
+    def __init__(self, view: PanelView, model: Components) -> None:
+        named = {name: symbols(view, genes) for name, genes in lists().items()}
+        of_set = {name: _sets.for_species(name, view.species) for name in (CORE, SUPPORT)}
+        named |= {name: view.found(genes) for name, genes in of_set.items()}
+        response = {gene for name in RESPONSE for gene in _sets.for_species(name, view.species)}
+        named |= {"response": view.found(sorted(response)), "identity": view.found(model.genes)}
+        named |= {name: view.found(genes) for name, genes in SINGLE.items()}
+        self.found: dict[str, list[str]] = named
+        self.genes = list(dict.fromkeys([*model.genes, *(g for x in named.values() for g in x)]))
+        #: Genes x lists, one where a gene is on a list.
+        self.member = matrix_of(self.genes, [dict.fromkeys(x, 1.0) for x in named.values()])
+        shares = dict(zip(model.genes, model.blood() / model.blood().sum(), strict=True))
+        self.blood = {
+            name: sum(shares.get(gene, 0.0) for gene in genes) for name, genes in named.items()
+        }
+
+
 class Tally:
     """Detected genes and UMI of each list in each cell, counted in one go over the panel.
 
     Attributes
     ----------
+    values
+        The counts: cells x genes of :class:`Lists`, CSR.
     genes, umi
         {list: one number a cell}: genes with one UMI or more, and their UMI.
     found
         {list: the genes of it that are measured}.
     """
 
-    def __init__(self, view: PanelView, model: Components) -> None:
-        self._model = model
-        named = {name: symbols(view, genes) for name, genes in lists().items()}
-        of_set = {name: _sets.for_species(name, view.species) for name in (CORE, SUPPORT)}
-        named |= {name: view.found(genes) for name, genes in of_set.items()}
-        response = {gene for name in RESPONSE for gene in _sets.for_species(name, view.species)}
-        named |= {"response": view.found(sorted(response)), "identity": view.found(model.genes)}
-        self.found: dict[str, list[str]] = named
-        groups = list(named.values())
-        umi, seen = view.sums(groups), view.sums(groups, detected=True)
-        self.umi: dict[str, Floats] = {name: umi[:, j] for j, name in enumerate(named)}
-        self.genes = {name: seen[:, j] for j, name in enumerate(named)}
+    def __init__(
+        self,
+        view: PanelView,
+        model: Components,
+        known: Lists | None = None,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        self._lists = known or Lists(view, model)
+        self.found = self._lists.found
+        self.values = view.csr(self._lists.genes)
+        umi, seen = tally(self.values, self._lists.member, compiled=compiled)
+        self.umi: dict[str, Floats] = dict(zip(self.found, umi, strict=True))
+        self.genes = dict(zip(self.found, seen, strict=True))
 
     def beyond(self, name: str, ambient: float, quantile: float) -> Bools:
         """Cells that show two genes of a list, in more UMI than ambient RNA of blood leaves.
@@ -120,12 +157,9 @@ class Tally:
         More than that quantile of a Poisson count whose mean is the share ``ambient`` of the
         cell's identity UMI, times what blood's mean holds of the list.
         """
-        blood = self._model.blood() / self._model.blood().sum()
-        index = self._model.genes.index
-        share = sum(blood[index(gene)] for gene in self.found[name] if gene in self._model.genes)
-        out = self.genes[name] >= 2
+        out: Bools = self.genes[name] >= 2
         at = np.flatnonzero(out)
-        expected = ambient * share * self.umi["identity"][at]
+        expected = ambient * self._lists.blood[name] * self.umi["identity"][at]
         out[at] = pdtr(self.umi[name][at] - 1, expected) >= quantile
         return out
 

@@ -105,7 +105,7 @@ def _apply(
         controls=_reference.controls(adata, condition, reference),
         stored=None if table is None or weights is None else (table, weights),
     )
-    scores = result.scores.astype("float32")
+    scores = result.scores
     scores.index = adata.obs_names
     adata.obsm[k.CAPACITY] = scores
     slot = _slots.store(adata)

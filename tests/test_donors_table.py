@@ -358,7 +358,9 @@ def test_pseudobulk_sums_umi():
     total = np.arange(10.0)
     found = table(obs)
     genes = ("IFI44", "HLA/X", "MX1", "ISG15")
-    sums = _donors.pseudobulk(values, genes, total, found.rows, found.types, found.table)
+    sums = _donors.pseudobulk(
+        [(slice(0, 10), values)], genes, total, found.rows, found.types, found.table
+    )
     assert list(sums["donor"]) == ["P1", "P1", "P2"]
     assert list(sums["cell_type"]) == ["pDC", "B naive", "pDC"]
     assert list(sums["n_cells"]) == [2, 3, 1]

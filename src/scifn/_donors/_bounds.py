@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._labels import IntArray
+from scifn._donors._labels import IntArray, looked_up
 from scifn._stats.bounds import upper_bound
+
+FloatArray = NDArray[np.float64]
 
 ZERO = (
     "{ligand} transcript evidence: none. Zero does not exclude secretion; with n={n} {kind} the "
@@ -24,6 +27,8 @@ IL10 = (
     "IL10 transcript detected above background in {some} of {n} {kind}; not an estimate of "
     "competence. The 95 % upper bound on detectable producers is {bound}"
 )
+#: Number of each label; those that say nothing come last.
+_EVIDENCE = {"weak": 1, "strong": 2, "not_measurable": 3}
 UNTOLD = "{ligand} transcripts are not measurable in these {kind}; this is not 0"
 
 
@@ -54,48 +59,68 @@ def bounds(
     bound (all NaN where nothing could be tested). Pooled rows are descriptive: cells are not
     donors.
     """
-    used = rows >= 0
-    cells = pd.DataFrame(
-        {
-            "donor": table["donor"].to_numpy()[rows[used]],
-            "condition": table["condition"].to_numpy()[rows[used]],
-            "type": types[used],
-        }
-    )
     labels = {k.LIGANDS["ifna"]: obs[k.IFNA_EVIDENCE]}
     if others is not None:
         labels |= {k.LIGANDS[name]: others[name] for name in k.LIGANDS if name in others}
-    parts = [
-        _of_ligand(cells.assign(evidence=values.astype(str).to_numpy()[used]), ligand)
-        for ligand, values in labels.items()
-    ]
+    used = rows >= 0
+    names = list(zip(table["donor"].astype(str), table["condition"].astype(str), strict=True))
+    pairs = sorted(set(names))
+    of_row = np.array([pairs.index(name) for name in names], dtype=np.int64)
+    flat = of_row[rows[used]] * len(k.CELL_TYPES) + types[used]
+    parts = []
+    for ligand, values in labels.items():
+        evidence = looked_up(values, _EVIDENCE, 0)[used]
+        size = len(pairs) * len(k.CELL_TYPES) * 4
+        found = np.bincount(flat * 4 + evidence, minlength=size)
+        parts.append(_of_ligand(found.reshape(len(pairs), -1, 4), pairs, ligand))
     return pd.concat(parts, ignore_index=True)[list(k.BOUNDS_COLUMNS)]
 
 
-def _of_ligand(cells: pd.DataFrame, ligand: str) -> pd.DataFrame:
-    each = _count(cells, ["donor", "condition", "type"]).assign(pooled=False)
-    pooled = _count(cells, ["condition", "type"]).assign(pooled=True, donor="")
-    out = pd.concat([pooled, each], ignore_index=True)
-    out["cell_type"] = np.array(k.CELL_TYPES, dtype=object)[out["type"]]
+def _of_ligand(found: IntArray, pairs: list[tuple[str, str]], ligand: str) -> pd.DataFrame:
+    """Rows of one ligand, from the cells of each donor, type and label."""
+    conditions = sorted({condition for _, condition in pairs})
+    of_pair = [conditions.index(condition) for _, condition in pairs]
+    pooled = np.zeros((len(conditions), *found.shape[1:]), dtype=np.int64)
+    np.add.at(pooled, of_pair, found)
+    out = pd.concat(
+        [
+            _rows(pooled, [("", condition) for condition in conditions], pooled=True),
+            _rows(found, pairs, pooled=False),
+        ],
+        ignore_index=True,
+    )
     out["ligand"] = ligand
     positive = out["n_weak"] + out["n_strong"]
     tested = out["n_cells"].to_numpy(dtype=np.float64)
     out["rate"] = np.divide(positive, tested, out=np.full(len(out), np.nan), where=tested > 0)
-    out["upper95"] = upper_bound(positive.to_numpy(dtype=np.float64), tested)
+    out["upper95"] = _upper(positive.to_numpy(dtype=np.float64), tested)
     for name in ("n_weak", "n_strong"):
         out[name] = out[name].where(tested > 0)
     out["statement"] = [_statement(row) for row in out.to_dict("records")]
     return out
 
 
-def _count(cells: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    flags = cells.assign(
-        n_weak=cells["evidence"] == "weak",
-        n_strong=cells["evidence"] == "strong",
-        n_cells=cells["evidence"] != "not_measurable",
+def _rows(found: IntArray, pairs: list[tuple[str, str]], *, pooled: bool) -> pd.DataFrame:
+    """A row a donor (or "" for all of them), condition and type that has cells."""
+    at, kind = np.nonzero(found.sum(axis=2))
+    none, weak, strong, _ = found[at, kind].T.astype(np.float64)
+    return pd.DataFrame(
+        {
+            "donor": [pairs[i][0] for i in at],
+            "condition": [pairs[i][1] for i in at],
+            "cell_type": [k.CELL_TYPES[i] for i in kind],
+            "n_cells": none + weak + strong,
+            "n_weak": weak,
+            "n_strong": strong,
+            "pooled": pooled,
+        }
     )
-    sums = flags.groupby(by, sort=True)[["n_cells", "n_weak", "n_strong"]].sum()
-    return sums.astype(np.float64).reset_index()
+
+
+def _upper(positive: FloatArray, tested: FloatArray) -> FloatArray:
+    """Upper bounds; each pair of numbers is looked up once, for most rows share theirs."""
+    each, of = np.unique(np.stack([positive, tested]), axis=1, return_inverse=True)
+    return upper_bound(*each)[of.ravel()]
 
 
 def _statement(row: dict[Any, Any]) -> str:

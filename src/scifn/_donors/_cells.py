@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._labels import IntArray
+from scifn._donors._labels import IntArray, looked_up
 from scifn._donors._types import B_CELLS, codes_of
 from scifn._stats.bounds import upper_bound
 
@@ -20,6 +20,14 @@ BoolArray = NDArray[np.bool_]
 def per_row(rows: IntArray, mask: BoolArray, n_rows: int) -> FloatArray:
     """How many cells of each row are in the mask, (n_rows,)."""
     return np.bincount(rows[mask & (rows >= 0)], minlength=n_rows).astype(np.float64)
+
+
+def by_type(rows: IntArray, types: IntArray, n_rows: int) -> FloatArray:
+    """How many cells of each type are in each row, (n_rows, n_types)."""
+    n = len(k.CELL_TYPES)
+    used = rows >= 0
+    found = np.bincount(rows[used] * n + types[used], minlength=n_rows * n)
+    return found.reshape(n_rows, n).astype(np.float64)
 
 
 def counts_of(
@@ -37,15 +45,15 @@ def counts_of(
     in obs do not decide whether pDC are measurable, but Breg-like cells are still its calls where
     it made any, for a label "transitional" is a coarser thing.
     """
+    each = by_type(rows, types, n_rows)
 
     def count(*names: str) -> FloatArray:
-        return per_row(rows, np.isin(types, codes_of(names)), n_rows)
+        return np.asarray(each[:, codes_of(names)].sum(axis=1))
 
     def seen(n: FloatArray, name: str) -> FloatArray:
         return n if can[name] else np.full(n_rows, np.nan)
 
-    everything = np.ones(len(rows), dtype=np.bool_)
-    total = per_row(rows, ~np.isin(types, codes_of(k.NOT_COUNTED)), n_rows)
+    total = each.sum(axis=1) - count(*k.NOT_COUNTED)
     pdc = seen(count(k.PDC), k.PDC)
     if not own and k.PDC_CALL in obs:
         judged = per_row(rows, _not_na(obs[k.PDC_CALL]), n_rows)
@@ -61,7 +69,7 @@ def counts_of(
     known = ~np.isnan(parts).all(axis=1)
     return pd.DataFrame(
         {
-            "n_cells": per_row(rows, everything, n_rows).astype(np.int64),
+            "n_cells": each.sum(axis=1).astype(np.int64),
             "n_total": total.astype(np.int64),
             "n_pdc": pdc,
             "n_asdc": seen(count(k.ASDC), k.ASDC),
@@ -76,7 +84,7 @@ def counts_of(
 
 def _not_na(calls: pd.Series) -> BoolArray:
     """Cells on which a call was made at all."""
-    return np.asarray(calls.notna() & (calls.astype(str) != "NA"), dtype=np.bool_)
+    return np.asarray(calls.notna().to_numpy() & (looked_up(calls, {"NA": 1}, 0) == 0))
 
 
 def _breg(
@@ -93,10 +101,10 @@ def _breg(
     if k.BREG_KIND in obs:
         judged = is_b & _not_na(obs[k.BREG_KIND])
         if (judged & (rows >= 0)).any():
-            like = judged & np.asarray(obs[k.BREG_KIND].astype(str) == "transitional_like")
+            like = judged & (looked_up(obs[k.BREG_KIND], {"transitional_like": 1}, 0) == 1)
             protein = np.zeros(len(rows), dtype=np.bool_)
             if k.BREG_EVIDENCE in obs:
-                protein = np.asarray(obs[k.BREG_EVIDENCE].astype(str) == "protein")
+                protein = looked_up(obs[k.BREG_EVIDENCE], {"protein": 1}, 0) == 1
             by_protein = per_row(rows, is_b & protein, n_rows) > 0
             # A row whose B cells were all beyond judgement has no count, not a count of 0;
             # a row without B cells has 0.
@@ -119,12 +127,12 @@ def ifna_of(
     """
     if k.IFNA_EVIDENCE not in obs or not can[k.PDC]:
         return {}
-    call = obs[k.IFNA_EVIDENCE].astype(str).to_numpy()
-    pdc = (types == codes_of((k.PDC,))[0]) & np.isin(call, ("none", "weak", "strong"))
-    if not np.isin(call, ("none", "weak", "strong")).any():
+    call = looked_up(obs[k.IFNA_EVIDENCE], {"none": 0, "weak": 1, "strong": 1}, -1)
+    pdc = (types == codes_of((k.PDC,))[0]) & (call >= 0)
+    if not (call >= 0).any():
         return {}
     n = per_row(rows, pdc, n_rows)
-    positive = per_row(rows, pdc & np.isin(call, ("weak", "strong")), n_rows)
+    positive = per_row(rows, pdc & (call == 1), n_rows)
     return {
         "pdc_ifna_positive": np.where(n > 0, positive, np.nan),
         "pdc_ifna_upper95": upper_bound(positive, n),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,10 +71,24 @@ def read_labels(values: pd.Series, missing: Sequence[str] = MISSING) -> Labels:
         found = [text(x) for x in uniques]
         ordered = False
     none = {word.strip().casefold() for word in missing}
-    used = set(np.unique(raw).tolist())
-    names = [x for i, x in enumerate(found) if i in used and x.casefold() not in none]
+    used = np.bincount(raw + 1, minlength=len(found) + 1)[1:] > 0
+    names = [x for i, x in enumerate(found) if used[i] and x.casefold() not in none]
     # Two raw values may be one label ("A" and "A "): dict keeps the first.
     levels = tuple(dict.fromkeys(names if ordered else sorted(names, key=natural)))
     position = {name: i for i, name in enumerate(levels)}
     to_code = np.array([position.get(x, -1) for x in found] + [-1], dtype=np.int64)
     return Labels(to_code[raw], levels)
+
+
+def looked_up(values: pd.Series, table: Mapping[str, int], other: int) -> NDArray[np.int8]:
+    """A small number for each label, as text; ``other`` for what is not in the table.
+
+    >>> looked_up(pd.Series(["weak", "none", "weak"]), {"weak": 1}, 0)
+    array([1, 0, 1], dtype=int8)
+    """
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        codes, found = np.asarray(values.cat.codes), values.cat.categories
+    else:
+        codes, found = pd.factorize(values, use_na_sentinel=True)
+    to = [table.get(str(x), other) for x in found]
+    return np.asarray(np.array([*to, table.get("nan", other)], dtype=np.int8)[codes])

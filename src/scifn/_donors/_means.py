@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scifn import _keys as k
-from scifn._donors._grouped import mean_of_cells
+from scifn._donors._grouped import groups_of, mean_of_cells
 from scifn._donors._labels import IntArray
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
@@ -43,7 +43,8 @@ def type_means(
     if not scores:
         return None
     keep = np.flatnonzero((rows >= 0) & ~np.isin(types, _left_out()))
-    groups, member = np.unique(rows[keep] * len(k.CELL_TYPES) + types[keep], return_inverse=True)
+    n_groups = len(table) * len(k.CELL_TYPES)
+    groups, member = groups_of(rows[keep] * len(k.CELL_TYPES) + types[keep], n_groups)
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
     out: dict[str, object] = {
         name: [str(table[name].iloc[i]) for i in row] for name in ("donor", "condition", "visit")
@@ -53,7 +54,10 @@ def type_means(
     for name, column in scores.items():
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)[keep]
         known = np.isfinite(values)
-        _, out[name], out[f"{name}_se"] = mean_of_cells(values[known], member[known], len(groups))
+        at = member
+        if not known.all():
+            values, at = values[known], member[known]
+        _, out[name], out[f"{name}_se"] = mean_of_cells(values, at, len(groups))
     return pd.DataFrame(out)
 
 

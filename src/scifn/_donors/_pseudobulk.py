@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -10,11 +11,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scifn import _keys as k
+from scifn._donors._grouped import groups_of
 from scifn._donors._labels import IntArray
+
+#: Cells from which on compiling pays.
+COMPILED_FROM: Final = 20_000
+#: Cells whose counts are there at once.
+RUN: Final = 65_536
 
 
 def pseudobulk(
-    values: sparse.csr_array,
+    runs: Iterable[tuple[slice, Any]],
     genes: Sequence[str],
     total: NDArray[np.float64],
     rows: IntArray,
@@ -25,10 +32,11 @@ def pseudobulk(
 
     Parameters
     ----------
-    values
-        UMI counts, (n_cells, n_genes).
+    runs
+        Cells, run after run, and their UMI counts (cells x genes, CSR), so that those of all cells
+        need not be there at once.
     genes
-        Names of the columns of ``values``.
+        Names of the columns.
     total
         UMIs of the whole matrix a cell, (n_cells,).
     rows, types
@@ -43,10 +51,13 @@ def pseudobulk(
     """
     keep = np.flatnonzero(rows >= 0)
     flat = rows[keep] * len(k.CELL_TYPES) + types[keep]
-    groups, member = np.unique(flat, return_inverse=True)
-    ones = np.ones(len(keep))
-    pick = sparse.csr_array((ones, (member, keep)), shape=(len(groups), values.shape[0]))
-    summed = np.asarray((pick @ values.astype(np.float64)).toarray())
+    groups, member = groups_of(flat, len(table) * len(k.CELL_TYPES))
+    of_cell = np.full(len(rows), -1, dtype=np.int64)
+    of_cell[keep] = member
+    add = _compiled if len(rows) >= COMPILED_FROM else _add
+    summed = np.zeros((len(groups), len(genes)))
+    for cells, values in runs:
+        add(values, of_cell[cells], summed)
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
     head = {
         name: [str(table[name].iloc[i]) for i in row] for name in ("donor", "condition", "visit")
@@ -60,3 +71,19 @@ def pseudobulk(
         }
     )
     return pd.concat([frame, pd.DataFrame(summed, columns=[k.column(g) for g in genes])], axis=1)
+
+
+def _add(values: Any, groups: IntArray, out: NDArray[np.float64]) -> None:
+    """Add cells to their groups."""
+    keep = np.flatnonzero(groups >= 0)
+    pick = sparse.csr_array(
+        (np.ones(len(keep)), (groups[keep], keep)), shape=(len(out), values.shape[0])
+    )
+    out += (pick @ values.astype(np.float64)).toarray()
+
+
+def _compiled(values: Any, groups: IntArray, out: NDArray[np.float64]) -> None:
+    from scifn._donors._compiled import add_groups
+
+    indices = values.indices.astype(np.int32, copy=False)
+    add_groups(values.data, indices, values.indptr.astype(np.int64, copy=False), groups, out)

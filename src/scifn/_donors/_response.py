@@ -81,16 +81,18 @@ def response_of(
         return {}
     score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
     known = (rows >= 0) & ~np.isnan(score)
-    lineage = np.array([_lineage(name) for name in k.CELL_TYPES], dtype=object)[types]
     out: dict[str, FloatArray] = {}
+    lineages = [_lineage(name) for name in k.CELL_TYPES]
+    there = np.bincount(types[rows >= 0], minlength=len(k.CELL_TYPES)) > 0
     for name in k.LINEAGES:
-        mine = (lineage == name) & (rows >= 0)
-        if mine.any():
-            mean, se = _mean(score, rows, mine & known, n_rows)
+        mine = np.array([x == name for x in lineages], dtype=np.bool_)
+        if (mine & there).any():
+            mean, se = _mean(score, rows, mine[types] & known, n_rows)
             out |= _logged(k.column(name), mean, se)
     if weights:
-        part = np.array([compartment(name) for name in k.CELL_TYPES], dtype=object)[types]
-        means = {name: _mean(score, rows, (part == name) & known, n_rows) for name in weights}
+        parts = [compartment(name) for name in k.CELL_TYPES]
+        of = {name: np.array([x == name for x in parts], dtype=np.bool_) for name in weights}
+        means = {name: _mean(score, rows, of[name][types] & known, n_rows) for name in weights}
         out |= _logged(k.STANDARDIZED, *_together(means, weights, n_rows))
     return out
 

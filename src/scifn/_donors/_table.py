@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scifn import _keys as k
 from scifn._donors import _columns as col
 from scifn._donors._cells import counts_of, ifna_of
+from scifn._donors._grouped import groups_of
 from scifn._donors._labels import MISSING, IntArray, Labels, read_labels
 from scifn._donors._readouts import MIN_CELLS, readouts
 from scifn._donors._response import response_of
@@ -150,7 +151,7 @@ def _rows(
     flat = np.ravel_multi_index(
         (donors.codes[keep], conditions.codes[keep], visits.codes[keep]), shape
     )
-    unique, inverse = np.unique(flat, return_inverse=True)
+    unique, inverse = groups_of(flat, int(np.prod(shape)))
     rows = np.full(len(obs), -1, dtype=np.int64)
     rows[keep] = inverse
     keys = [

@@ -12,7 +12,6 @@ from scifn._view import PanelView, check_object, has_matrix, read
 from scifn.genesets import _sets
 
 if TYPE_CHECKING:
-    import pandas as pd
     from anndata import AnnData
 
 #: Record of the parameters of this step.
@@ -215,9 +214,8 @@ def _apply(
     else:
         # scifn.run reads more genes than are summed: the table is the same in both ways
         genes = view.found(_sets.panel(view.species))
-        sums = _donors.pseudobulk(
-            view.csr(genes), genes, view.total, found.rows, found.types, found.table
-        )
+        runs = view.runs(genes, _donors.RUN)
+        sums = _donors.pseudobulk(runs, genes, view.total, found.rows, found.types, found.table)
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table
     slot.pop(k.PSEUDOBULK, None)
@@ -262,15 +260,14 @@ def _composition(adata: AnnData) -> dict[str, float]:
 
 def _measurable(adata: AnnData) -> dict[str, bool]:
     """Which types the identity step could have called, by its record and the calls it left."""
-    types: pd.Series = adata.obs[k.CELL_TYPE].astype(str)
+    _, names = _slots.coded(adata.obs[k.CELL_TYPE])
     # What was called could be called, whatever the record says (surface proteins may tell it).
-    called = set(types.unique())
+    called = set(names)
     record = adata.uns.get(k.UNS, {}).get("annotate", {})
     told = set(map(str, record.get("measurable", (*k.CELL_TYPES, "B"))))
     can = {t: t in called or t in told or t not in _JUDGED for t in (*k.CELL_TYPES, "B")}
-    b_cells = types.isin([t for t, line in k.LINEAGE_OF.items() if line == "B"])
-    if b_cells.any() and (types[b_cells] == k.B_UNRESOLVED).all():
+    if {t for t in called if k.LINEAGE_OF.get(t) == "B"} == {k.B_UNRESOLVED}:
         can[k.B_ATYPICAL] = False  # no subset was told at all
-    if k.PDC_CALL in adata.obs and (adata.obs[k.PDC_CALL].astype(str) == "NA").all():
+    if k.PDC_CALL in adata.obs and set(_slots.coded(adata.obs[k.PDC_CALL])[1]) == {"NA"}:
         can[k.PDC] = can[k.ASDC] = False
     return can

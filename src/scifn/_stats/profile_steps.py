@@ -68,21 +68,13 @@ def _bound(rows: pd.DataFrame) -> float:
 
 def _seen(rows: pd.DataFrame) -> str:
     """Evidence by ligand and type; where there is none, the bound in pDC, or in another maker."""
-    said = []
-    for ligand in dict.fromkeys(rows["ligand"]):
-        part = rows[rows["ligand"] == ligand]
-        with_some = part[(part["n_strong"] + part["n_weak"]) > 0]
-        each = [
-            f"{int(strong)} strong, {int(weak)} weak of {int(n)} {kind}"
-            for strong, weak, n, kind in zip(
-                with_some["n_strong"], with_some["n_weak"], with_some["n_cells"],
-                with_some["cell_type"], strict=True,
-            )
-        ]  # fmt: skip
-        if each:
-            said.append(f"{ligand}: {'; '.join(each)}")
-    if said:
-        return "; ".join(said)
+    some = rows[(rows["n_strong"] + rows["n_weak"]) > 0]
+    if len(some):
+        said: dict[str, list[str]] = {str(ligand): [] for ligand in rows["ligand"]}
+        for row in some.to_dict("records"):
+            counts = f"{int(row['n_strong'])} strong, {int(row['n_weak'])} weak"
+            said[row["ligand"]].append(f"{counts} of {int(row['n_cells'])} {row['cell_type']}")
+        return "; ".join(f"{name}: {'; '.join(each)}" for name, each in said.items() if each)
     first = rows[rows["ligand"] == rows["ligand"].iloc[0]]
     pdc = first[first["cell_type"] == k.PDC]
     able = first[first["cell_type"].isin(k.CANDIDATE_PRODUCERS)]

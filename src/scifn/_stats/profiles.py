@@ -145,15 +145,15 @@ def _leading_types(
     y, se = log2_fold(*cells.of(_RESPONSE))
     places = [against(column, control, usual) for column in y.T]
     z = np.column_stack([place.z for place in places])
-    looks = np.maximum(np.isfinite(z).sum(axis=1), 1)
+    looks = np.isfinite(z).sum(axis=1).astype(np.float64)
+    limits = np.column_stack([_limits(place, looks) for place in places])
     told = []
     for i in range(n):
         judged = np.flatnonzero(np.isfinite(z[i]))
         if not judged.size:
             told.append(NOT_MEASURABLE)
             continue
-        limit = np.array([places[j].beyond(LEVEL / looks[i])[i] for j in judged])
-        high = judged[z[i, judged] > limit]
+        high = judged[z[i, judged] > limits[i, judged]]
         high = high[np.argsort(-y[i, high], kind="stable")]
         told.append(", ".join(cells.types[j] for j in _tied(high, y[i], se[i])) or "none")
     return told, whole

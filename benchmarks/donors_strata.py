@@ -24,7 +24,7 @@ import scifn
 from scifn import _keys as k
 from scifn import _stats
 from scifn._stats import bimodality
-from scifn._stats.censored import floored
+from scifn._stats.censored import floored, upper_limit
 from scifn._stats.cutoff import cutoff_of
 from scifn._stats.modules import MODULES
 from scifn._stats.partial import partial_spearman
@@ -53,6 +53,7 @@ def checks(sheet: Sheet) -> None:
     whole_blood(sheet)
     levels(sheet)
     two_groups(sheet)
+    serum_limit(sheet)
     serum(sheet)
 
 
@@ -253,6 +254,26 @@ def two_groups(sheet: Sheet) -> None:
         sheet.row(name, called, "<= 0.05" if one else "", called <= 0.05 if one else None)
         alone = [x["bic_difference"] > 6 for x in found]
         sheet.row(f"{name}, by BIC alone", float(np.mean(alone)))
+
+
+def serum_limit(sheet: Sheet) -> None:
+    sheet.start(
+        "Serum: further controls above the limit, by number of controls",
+        "log-normal values; 0.025 is meant, and holds where most controls are detected",
+    )
+    for detected in (1.0, 0.8, 0.5, 0.2):
+        lod = float(10 ** stats.norm.isf(detected)) if detected < 1 else -np.inf
+        found = []
+        for n in LEVELS_OF:
+            rng = np.random.default_rng(n)
+            above = []
+            for _ in range(COHORTS // 5):
+                values = 10 ** rng.normal(size=n)
+                limit, _how = upper_limit(floored(values, lod), lod, 5)
+                above.append(stats.norm.sf(np.log10(limit)))
+            found.append(f"{np.mean(above):.3f}")
+        what = f"{detected:.0%} of controls detected, of 5 / 10 / 20 controls"
+        sheet.row(what, " ".join(found))
 
 
 def serum(sheet: Sheet) -> None:

@@ -183,6 +183,27 @@ def test_classes_by_hand():
     assert "may not be IFN-alpha driven" in said
 
 
+def test_serum_beside_evidence_of_transcription():
+    """Share of pDC with transcripts; who has the one without the other, by hand."""
+    donors, strata = many()
+    donors["n_pdc"] = [10.0] * 29 + [0.0]
+    donors["pdc_ifna_positive"] = [0.0] * 18 + [1.0] * 6 + [4.0] * 5 + [np.nan]
+    donors["ifna"] = [1.0] * 20 + [1000.0] * 10
+    found = run(donors, strata, lod=5.0).table.set_index(["among", "readout"])
+    row = found.loc[("all donors", "pdc_ifna_positive")]
+    assert row["n_donors"] == 19  # controls are all alike: neither one nor the other
+    patients = np.arange(10, 29)
+    share = donors["pdc_ifna_positive"][patients] / 10
+    rho = stats.spearmanr(donors["ifna"][patients], share).statistic
+    assert row["rho"] == pytest.approx(rho)
+    # of 29 with pDC 9 are raised, and 4 + 5 of these positive; 2 positive are not raised
+    said = (
+        "serum raised in 9 of 29 donors, of whom 9 have a pDC with IFNA transcripts; "
+        "2 have one without raised serum: zero transcripts do not exclude secretion"
+    )
+    assert said in row["statement"]
+
+
 def test_without_a_detection_limit_there_are_no_classes():
     donors, strata = many()
     found = run(donors, strata)

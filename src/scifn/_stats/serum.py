@@ -24,7 +24,10 @@ BoolArray = NDArray[np.bool_]
 MIN_EITHER = 3
 ALL, PATIENTS = "all donors", "patients"
 STRATUM: Final = "stratum"
+#: pDC with evidence of IFN-alpha transcription, held against serum as a share of the pDC.
+EVIDENCE: Final = "pdc_ifna_positive"
 CONCORDANCE: Final = "concordance only"
+ZERO: Final = "zero transcripts do not exclude secretion, nor a source outside of these cells"
 KITS: Final = "assays of IFN-alpha2 and of all IFN-alpha are not interchangeable"
 NOT_ALPHA: Final = (
     "may not be IFN-alpha driven (another type I interferon, IFN-gamma, or a response that "
@@ -83,13 +86,15 @@ def serum(
     record: dict[str, str | float] = {"serum": chosen}
     for name, lod in limits.items():
         values = floored(donors[name].to_numpy(dtype=np.float64), lod)
-        words = ""
+        words: dict[str, str] = {}
         if name == chosen:
             known = np.isfinite(values) & ~patient
             limit, how = upper_limit(values[known], lod, min_controls)
             classes = _classes(values, limit, stratum)
             record |= {"serum_limit": limit, "serum_limit_is": how}
-            words = _counted(classes)
+            words = {STRATUM: _counted(classes)}
+            if EVIDENCE in readouts:
+                words[EVIDENCE] = _beside_evidence(values > limit, readouts[EVIDENCE], values)
         scopes = {PATIENTS: patient, ALL: np.ones(len(donors), dtype=np.bool_)}
         if not (np.isfinite(values) & ~patient).any():
             del scopes[ALL]
@@ -97,7 +102,7 @@ def serum(
             for readout, levels in readouts.items():
                 use = part & np.isfinite(values) & np.isfinite(levels)
                 row = _row(donors[use], values[use], levels[use], lod)
-                said = [row.pop("statement"), words if readout == STRATUM else "", KITS]
+                said = [row.pop("statement"), words.get(readout, ""), KITS]
                 head = {"measurement": name, "readout": readout, "among": among}
                 rows.append(head | row | {"statement": "; ".join(str(x) for x in said if x)})
     return Serum(pd.DataFrame(rows, columns=list(k.SERUM_COLUMNS)), classes, record)
@@ -106,7 +111,7 @@ def serum(
 def _readouts(
     donors: pd.DataFrame, own: pd.DataFrame, stratum: NDArray[np.object_]
 ) -> dict[str, FloatArray]:
-    """What a measurement is held against: responses, the signature's score, the stratum."""
+    """What a measurement is held against: responses, score, stratum, and evidence of IFNA."""
     found = {
         name: donors[name].to_numpy(dtype=np.float64)
         for name in map(str, donors.columns)
@@ -117,6 +122,9 @@ def _readouts(
         found[str(known.iloc[0])] = own["score"].to_numpy(dtype=np.float64)
     high, low = (stratum == name for name in k.STRATA[:2])
     found[STRATUM] = np.where(high, 1.0, np.where(low, 0.0, np.nan))
+    if EVIDENCE in donors:
+        n, positive = (donors[c].to_numpy(dtype=np.float64) for c in ("n_pdc", EVIDENCE))
+        found[EVIDENCE] = np.where(n > 0, positive / np.where(n > 0, n, 1.0), np.nan)
     return found
 
 
@@ -185,6 +193,22 @@ def _classes(values: FloatArray, limit: float, stratum: NDArray[np.object_]) -> 
         else:
             out.append(named.get((bool(value > limit), str(s)), none))
     return out
+
+
+def _beside_evidence(raised: BoolArray, share: FloatArray, values: FloatArray) -> str:
+    """Donors with raised serum, with transcripts, with both."""
+    known = np.isfinite(values) & np.isfinite(share)
+    seen = share > 0
+    n = {
+        (a, b): int((known & (raised == a) & (seen == b)).sum())
+        for a in (True, False)
+        for b in (True, False)
+    }
+    return (
+        f"serum raised in {n[True, True] + n[True, False]} of {int(known.sum())} donors, of whom "
+        f"{n[True, True]} have a pDC with IFNA transcripts; {n[False, True]} have one without "
+        f"raised serum: {ZERO}"
+    )
 
 
 def _counted(classes: list[str]) -> str:

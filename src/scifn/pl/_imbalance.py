@@ -22,6 +22,7 @@ LABELS: Final[dict[str, str]] = {
     "ilr_2": "ILR 2, Breg-like against effector B",
     "ilr_joint": "ILR 1 and 2 together",
     "response_type1": "Type I response (log2)",
+    "pdc_ifna_positive": "Share of pDC with IFNA transcripts",
 }
 
 #: Status in words, where its name could be read as a result: "no significance" was not tested.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -375,6 +377,22 @@ def test_leakage_of_nuclear_rna_is_no_association_once_adjusted():
     assert np.mean(rho["control"]) > 0.2
     assert "leakage of nuclear RNA cannot be excluded" in of(blind, donors)["statement"]
     assert "leakage of nuclear RNA" not in of(l1, donors)["statement"]
+
+
+def test_labels_are_read_back_whatever_stands_in_them():
+    """The mapping is stored as data, so that a label with an arrow or a comma is itself."""
+    labels = ["a -> b", "a", "CD4, naive"] * 40
+    obs = pd.DataFrame({"donor": np.repeat(["p", "q"], 60), "group": "SLE", "label": labels})
+    adata = ad.AnnData(obs=obs.rename(index=str))
+    mapping = {"a -> b": "Monocyte", "a": "pDC", "CD4, naive": "T/NK"}
+    scifn.tl.donors(adata, donor="donor", condition="group", cell_type="label", mapping=mapping)
+    record = adata.uns["scifn"]["donors_parameters"]
+    assert json.loads(record["mapping"]) == mapping
+    assert json.loads(record["missing"]) == ["", "NA", "nan", "unknown"]
+    adata.obsm["te"] = pd.DataFrame(1, adata.obs_names, ["L1HS", "L1MA4"])
+    scifn.tl.retroelements(adata, features="te")
+    found = scifn.get.l1(adata).set_index(["donor", "cell_type"])["l1_young_umi"]
+    assert found.to_dict() == {(d, t): 20 for d in "pq" for t in ("pDC", "Monocyte", "T/NK")}
 
 
 def test_shuffled_barcodes_lose_the_association():

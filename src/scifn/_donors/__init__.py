@@ -6,7 +6,7 @@ that no one can take cells for independent observations by accident.
 
 from __future__ import annotations
 
-from scifn._donors._again import cells_of
+from scifn._donors._again import cells_of, written
 from scifn._donors._bounds import bounds
 from scifn._donors._columns import detection_limits
 from scifn._donors._labels import MISSING, Labels, read_labels
@@ -40,4 +40,5 @@ __all__ = [
     "readouts",
     "resolve_types",
     "type_means",
+    "written",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -48,7 +49,7 @@ def cells_of(
         visit=names["visit"] or None,
         cell_type=names["cell_type"],
         mapping=_mapping(str(record["mapping"]), labels),
-        missing=ast.literal_eval(f"({record['missing']},)") if record["missing"] else (),
+        missing=_missing(str(record["missing"])),
     )
     then, now = (t[_WHO].astype(dict.fromkeys(_WHO[:3], str)) for t in (table, found.table))
     if len(then) != len(now) or not (then.to_numpy() == now.to_numpy()).all():
@@ -63,12 +64,50 @@ def _changed(what: str) -> str:
     )
 
 
+def written(mapping: Mapping[str, str] | None, missing: Sequence[object]) -> dict[str, str]:
+    """Mapping and words for a missing value as a record holds them, in JSON.
+
+    >>> written({"CD4, naive": "T/NK"}, ("", "NA"))
+    {'mapping': '{"CD4, naive": "T/NK"}', 'missing': '["", "NA"]'}
+    """
+    given = {str(label): str(target) for label, target in (mapping or {}).items()}
+    return {"mapping": json.dumps(given), "missing": json.dumps(list(missing), default=str)}
+
+
+def _read(text: str) -> object:
+    """What a text in JSON says; None of a text of an older version."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return None
+
+
+def _missing(text: str) -> tuple[str, ...]:
+    """The words for a missing value that the record tells.
+
+    >>> _missing('["", "NA"]'), _missing("'', 'NA'")
+    (('', 'NA'), ('', 'NA'))
+    """
+    found = _read(text)
+    if isinstance(found, list):
+        return tuple(found)
+    return ast.literal_eval(f"({text},)") if text else ()
+
+
 def _mapping(text: str, labels: tuple[str, ...]) -> dict[str, str]:
     """The mapping that the record tells, of the labels that there are.
+
+    >>> _mapping('{"CD4, naive": "T/NK", "Mo": "Monocyte"}', ("Mo", "pDC"))
+    {'Mo': 'Monocyte'}
+
+    An older record is text that was made to be read.
 
     >>> _mapping("CD4, naive -> T/NK, Mo -> Monocyte", ("CD4, naive", "Mo", "pDC"))
     {'CD4, naive': 'T/NK', 'Mo': 'Monocyte'}
     """
+    found = _read(text)
+    if isinstance(found, dict):
+        return {label: found[label] for label in labels if label in found}
     targets = (*k.CELL_TYPES, *_OF_LINEAGE)
     padded = f", {text}, "
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from contextlib import contextmanager
 from itertools import pairwise
 
 import anndata as ad
@@ -104,11 +103,9 @@ def write(adata, counted, content, way, folder):
     return made, path
 
 
-@contextmanager
 def bounded(budget=20_000):
     """Blocks of a few hundred values."""
-    with _matrix.within(budget):
-        yield
+    return _matrix.within(budget)
 
 
 @pytest.fixture(params=["scipy", "compiled"])
@@ -126,8 +123,13 @@ def assert_same_view(found, want):
     assert told == {name: value for name, value in want.record.items() if name != "storage"}
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("content", CONTENTS)
+#: All that a file may hold, and of the other kinds of file what is read in another way.
+FILES = [(content, "h5ad") for content in CONTENTS] + [
+    (content, way) for way in WAYS if way != "h5ad" for content in ("csr", "csc", "dense")
+]
+
+
+@pytest.mark.parametrize(("content", "way"), FILES)
 def test_out_of_core_gives_the_numbers_of_memory(
     adata, counted, content, way, tmp_path, kernels, monkeypatch
 ):
@@ -232,6 +234,10 @@ class Numbers:
         return self._made(np.arange(part.start, part.stop, dtype=np.int64)).astype(self.dtype)
 
 
+class Group(dict):
+    name = "/X"
+
+
 class Huge:
     """A sparse matrix in a file as anndata opens it; its rows begin beyond 2^31."""
 
@@ -242,11 +248,11 @@ class Huge:
         self.format, self.dtype = axis, np.dtype("float32")
         self.shape = (self.ROWS, self.A_ROW) if axis == "csr" else (self.A_ROW, self.ROWS)
         ends = self.FIRST + self.A_ROW * np.arange(self.ROWS + 1, dtype=np.int64)
-        self.group = {
-            "data": Numbers("float32", lambda at: (at - self.FIRST) % 5 + 1),
-            "indices": Numbers(dtype, lambda at: (at - self.FIRST) % self.A_ROW),
-            "indptr": ends,
-        }
+        self.group = Group(
+            data=Numbers("float32", lambda at: (at - self.FIRST) % 5 + 1),
+            indices=Numbers(dtype, lambda at: (at - self.FIRST) % self.A_ROW),
+            indptr=ends,
+        )
 
 
 def held():
@@ -461,6 +467,30 @@ def test_every_reading_is_told(adata, counted, content, lazy, tmp_path, monkeypa
     assert told[-1] == (n, n, unit)
     assert len(told) > 4
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("content", "way", "budget", "said"),
+    [
+        ("csr", "h5ad", 10**4, []),
+        ("csr", "gzip", 10**6, ["X is compressed (gzip): unpacking it is what takes the time"]),
+        ("dense", "gzip", 10**6, ["X is compressed (gzip)"]),
+        ("csc", "h5ad", 10**6, ["X is stored by columns (CSC)"]),
+        ("counts in a layer", "zarr 2", 10**4, ["layers/counts is stored in chunks of 0 MB"]),
+    ],
+)
+def test_what_makes_reading_slow_is_told_once(
+    adata, counted, content, way, budget, said, tmp_path, capsys
+):
+    _, path = write(adata, counted, content, way, tmp_path)
+    opened = _read.read(path, plan=_read.Plan(10**9))
+    capsys.readouterr()
+    with _matrix.watch(_progress.Lines()), _matrix.within(budget):
+        _view.read(opened, GENES)
+        _view.read(opened, GENES)
+    found = capsys.readouterr().err.splitlines()
+    assert len(found) == len(said)
+    assert all(line.startswith(f"note: {text}") for line, text in zip(found, said, strict=True))
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):

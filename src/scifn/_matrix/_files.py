@@ -6,6 +6,7 @@ what is asked for. Positions are 64 bits wide, so that a matrix may hold more th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,12 +18,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
+from scifn._matrix._progress import note
 
 Item = TypeVar("Item")
 Ints = NDArray[np.int64]
 
-#: Non-zeros in a block: small enough for a laptop, large enough to amortize the call.
+#: Non-zeros in a block: small enough for a laptop, large enough to amortize the call; and of rows
+#: in a file, where larger ones are no faster.
 BLOCK_NNZ: Final = 4_000_000
+FILE_NNZ: Final = 1_000_000
 #: Blocks that are in memory beside those that are worked on: one is ready, one is put together.
 AHEAD: Final = 2
 #: Bytes a value that work on a block takes beside it, where numpy does it.
@@ -67,6 +71,7 @@ def in_file(matrix: Any) -> bool:
 def compressed(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:
     """Successive rows of a CSR, or columns of a CSC, in a file, of ``most`` values, as stored."""
     group = matrix.group
+    most = min(most, FILE_NNZ) if matrix.format == "csr" else most
     data, indices = group["data"], group["indices"]
     size = block_nnz(most, data.dtype.itemsize + indices.dtype.itemsize, workers)
     indptr = _indptr(matrix)
@@ -101,6 +106,29 @@ def _indptr(matrix: Any) -> Ints:
         )
         raise MatrixError(msg)
     return indptr
+
+
+def tell(matrix: Any) -> None:
+    """Say what makes the reading of a file slow, to whoever watches."""
+    array = matrix.group["data"] if is_sparse_file(matrix) else matrix
+    name = str((matrix.group if is_sparse_file(matrix) else matrix).name).strip("/")
+    if getattr(matrix, "format", None) == "csc":
+        note(
+            f"{name} is stored by columns (CSC), so that what is kept of all cells is put together "
+            "from a few genes at a time, which is slow. Stored by rows it is read much faster: "
+            "adata.X = adata.X.tocsr(), and write it anew."
+        )
+    if _in_hdf5(array) and is_filtered(array):
+        how = array.compression or "a filter"
+        note(f"{name} is compressed ({how}): unpacking it is what takes the time of reading.")
+    chunk = chunk_rows(array) * math.prod(array.shape[1:]) * array.dtype.itemsize
+    budget = _BUDGET.get()
+    if budget is not None and chunk > budget // 4:
+        note(f"{name} is stored in chunks of {chunk / 1e6:,.0f} MB, which are unpacked as a whole.")
+
+
+def _in_hdf5(array: Any) -> bool:
+    return type(array).__module__.partition(".")[0] == "h5py"
 
 
 def cuts(indptr: Ints, nnz: int) -> Iterator[slice]:
@@ -150,7 +178,7 @@ def chunk_rows(array: Any) -> int:
     chunks = getattr(array, "chunks", None)
     if not chunks:
         return 1
-    if type(array).__module__.partition(".")[0] == "h5py" and not is_filtered(array):
+    if _in_hdf5(array) and not is_filtered(array):
         return 1
     return max(1, int(chunks[0]))
 
@@ -163,7 +191,9 @@ def is_filtered(array: Any) -> bool:
 def dense(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:
     """Successive rows of an array in a file, of ``most`` values."""
     n_rows, n_columns = matrix.shape
-    fitting = max(1, block_nnz(most, matrix.dtype.itemsize, workers) // max(n_columns, 1))
+    fitting = max(
+        1, block_nnz(min(most, FILE_NNZ), matrix.dtype.itemsize, workers) // max(n_columns, 1)
+    )
     chunk = chunk_rows(matrix)
     step = fitting // chunk * chunk or fitting
     return _dense(matrix, n_rows, step)

@@ -117,6 +117,7 @@ def file_blocks(matrix: Any, *, as_stored: bool = False, workers: int = 1) -> It
 
     With ``workers`` that many blocks are worked on at once, so that each must be smaller.
     """
+    _files.tell(matrix)
     read = _files.compressed if _files.is_sparse_file(matrix) else _files.dense
     parts = read(matrix, BLOCK_NNZ, workers)
     return _file_blocks(matrix, parts, as_stored=as_stored)

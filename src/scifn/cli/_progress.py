@@ -73,6 +73,7 @@ class Bar:
     task: Any
     text: str
     pace: Pace = field(default_factory=Pace)
+    noted: set[str] = field(default_factory=set)
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """Move the bar."""
@@ -82,7 +83,10 @@ class Bar:
         self.bar.update(self.task, completed=done, total=total, told=told)
 
     def note(self, text: str) -> None:
-        """Print above the bar."""
+        """Print above the bar, once."""
+        if text in self.noted:
+            return
+        self.noted.add(text)
         self.bar.console.print(f"note: {_plain(text)}")
 
     def stage(self, text: str) -> None:
@@ -99,6 +103,7 @@ class Lines:
     share: float = 0.0
     last: float = field(default_factory=lambda: time.monotonic())
     written: bool = False
+    noted: set[str] = field(default_factory=set)
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """Write a line where enough was done, or enough time went by."""
@@ -112,8 +117,10 @@ class Lines:
             self.share, self.last, self.written = share, time.monotonic(), True
 
     def note(self, text: str) -> None:
-        """Write a note."""
-        note(text)
+        """Write a note, once."""
+        if text not in self.noted:
+            self.noted.add(text)
+            note(text)
 
     def stage(self, text: str) -> None:
         """Write what is done now, where the reading was long enough to be written of."""

@@ -150,6 +150,7 @@ def _stored(path: Path, plan: Plan, whole: Callable[[], AnnData]) -> AnnData:
             "anndata.read_h5ad(...).write_h5ad(...)."
         )
         raise InputFileError(msg)
+    _memory.give_back()
     adata = _open.lazily(store, obsm=plan.obsm)
     if size and not plan.stay:
         held = _memory.in_words(size)

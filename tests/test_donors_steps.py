@@ -175,6 +175,15 @@ def test_bulk_lupus_blood(shared_data):
     u = stats.mannwhitneyu(table.loc[sle, "score"], table.loc[~sle, "score"]).statistic
     assert u / (sle.sum() * (~sle).sum()) > 0.9
     assert (table.loc[~sle, "stratum"] == "high").mean() <= 0.05
+    record = bulk.uns["scifn"]["strata_parameters"]
+    assert "each sample is taken for a person" in record["persons"]
+    assert record["n_patients"] == sle.sum() == 157
+    # samples of one person are known where obs names the persons
+    bulk.obs["donor"] = bulk.obs["subject"]
+    stratify(bulk, reference="Healthy", condition="group", bulk=True, overwrite=True)
+    record = bulk.uns["scifn"]["strata_parameters"]
+    assert (record["persons"], record["n_patients"]) == ("obs['donor']", 62)
+    assert bulk.uns["scifn"]["strata"]["donor"].tolist() == bulk.obs_names.tolist()
 
 
 def test_real_pairs_of_stimulated_blood(shared_data):

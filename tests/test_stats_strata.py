@@ -110,6 +110,23 @@ def test_a_patient_in_two_conditions_counts_once_for_two_groups():
     assert "not tested, 20 patients, 30 needed" in record["bimodality"]
 
 
+@pytest.mark.parametrize("signature", ["ifngs4_like", "kirou3_like"])
+def test_further_samples_of_a_control_have_no_part_in_the_cutoff(signature):
+    """Eight controls sampled once and six of them again: the limit of the eight."""
+    rng = np.random.default_rng(4)
+    first, again, patients = rng.normal(5, 1, 8), rng.normal(5, 1, 6), rng.normal(9, 1, 5)
+    frame = expression(np.r_[first, again], patients)
+    of = [f"C{i}" for i in (*range(8), *range(6))] + [f"P{i}" for i in range(5)]
+    frame["person"] = of
+    table, record = strata(frame, signature=signature)
+    alone, want = strata(frame.drop(index=range(8, 14)).reset_index(drop=True), signature=signature)
+    assert record["n_controls"] == want["n_controls"] == 8
+    assert table["cutoff"][0] == pytest.approx(alone["cutoff"][0])
+    assert table["stratum"][14:].tolist() == alone["stratum"][8:].tolist()
+    assert table["stratum"][8:14].isin(["low", "indeterminate", "high"]).all()
+    assert "6 further samples of controls have a stratum and no part" in record["note"]
+
+
 def test_unmeasured_signature_is_not_computable():
     table, record = strata(expression(np.arange(6.0), np.arange(3.0)), genes=[])
     assert (table["stratum"] == "not_computable").all()

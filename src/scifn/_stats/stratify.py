@@ -37,7 +37,9 @@ def stratify(
     Parameters
     ----------
     expression
-        ``donor, condition`` and a column a gene, log2; a row a donor x condition.
+        ``donor, condition`` and a column a gene, log2; a row a donor x condition. A column
+        ``person`` says whose a row is, where several can be of one: the first row of a control
+        counts, and a patient counts once where patients are counted.
     genes
         Measured genes of the signature; none if its coverage is too low.
     signature
@@ -63,7 +65,11 @@ def stratify(
         )
     y = expression[list(genes)].to_numpy(dtype=np.float64)
     known = np.isfinite(y).all(axis=1) & (len(genes) > 0)
-    control = known & (condition == reference)
+    person = np.array([str(p) for p in expression.get("person", expression["donor"])], dtype=object)
+    controls = known & (condition == reference)
+    again = controls.copy()
+    again[controls] = pd.Series(person[controls]).duplicated().to_numpy()
+    control = controls & ~again
     score, cut, stratum = _strata(y, known, control, scored, min_controls)
     agree = np.full(len(y), np.nan)
     if len(genes) > 1 and np.isfinite(cut.value):
@@ -97,9 +103,11 @@ def stratify(
         "outlying_controls": ", ".join(names),
         "note": _note(scored, cut, len(genes), int((~known).sum()), min_controls),
     }
+    if again.any():
+        record["note"] = f"{record['note']}; {_repeated(int(again.sum()))}"
     # a patient counts once: two conditions of the same donors are no two groups of patients
-    patients = known & ~control
-    each = pd.Series(score[patients]).groupby(table["donor"].to_numpy()[patients], sort=False)
+    patients = known & ~controls
+    each = pd.Series(score[patients]).groupby(person[patients], sort=False)
     return table, record | two_groups(each.mean().to_numpy(dtype=np.float64))
 
 
@@ -135,14 +143,22 @@ def _strata(
     return score, cut, stratum
 
 
+def _repeated(n: int) -> str:
+    """What is done with further samples of controls."""
+    what = "further sample of a control has" if n == 1 else "further samples of controls have"
+    return f"{n} {what} a stratum and no part in the cut-off"
+
+
 def _note(scored: Signature, cut: Cutoff, n_genes: int, n_unknown: int, min_controls: int) -> str:
     said = ["research use only", *([scored.note] if scored.note else [])]
     if not n_genes:
         said.append("too few genes of the signature are measured")
     elif cut.n_controls < min_controls:
-        said.append(f"{cut.n_controls} controls, {min_controls} needed: scores without strata")
+        many = "control" if cut.n_controls == 1 else "controls"
+        said.append(f"{cut.n_controls} {many}, {min_controls} needed: scores without strata")
     elif not np.isfinite(cut.value):
         said.append("the controls do not differ from each other: scores without strata")
     if n_genes and n_unknown:
-        said.append(f"{n_unknown} donors without enough cells of the main compartments")
+        many = "donor" if n_unknown == 1 else "donors"
+        said.append(f"{n_unknown} {many} without enough cells of the main compartments")
     return "; ".join(said)

@@ -24,6 +24,9 @@ _CALL = (
     "scifn.tl.donors(adata, donor=..., condition=...) on an AnnData with UMI counts, or "
     "give bulk=True where a row of adata is a sample"
 )
+#: Column of obs of bulk samples that says whose they are; and what the record says without it.
+_PERSON = "donor"
+_UNKNOWN = "each sample is taken for a person: none are told by a column 'donor' of obs"
 #: log2 expression does not go higher; what does is not on that scale.
 _MAX_LOG2 = 40.0
 
@@ -63,7 +66,9 @@ def stratify(
     min_controls
         With fewer controls there are scores and no strata.
     bulk
-        A row of adata is a sample, its name the donor, X is log2 expression.
+        A row of adata is a sample, its name the donor, X is log2 expression. Where several
+        are of one person, name persons in a column ``donor`` of obs: of a control the first sample
+        makes the cut-off. Without it each sample is taken for a person, and the record says so.
     overwrite
         Replace the table of an earlier call.
 
@@ -188,6 +193,8 @@ def _apply(
     }
     if not bulk:
         record |= _serum.write(adata, table, reference=reference, min_controls=min_controls)
+    else:
+        parameters["persons"] = "obs['donor']" if _PERSON in adata.obs else _UNKNOWN
     slot[_RECORD] = parameters | record
 
 
@@ -228,6 +235,11 @@ def _bulk(adata: AnnData, condition: str | None, wanted: Sequence[str]) -> pd.Da
         "donor": [str(adata.obs_names[i]) for i in rows],
         "condition": [labels.levels[labels.codes[i]] for i in rows],
     }
+    if _PERSON in adata.obs:
+        who = _donors.read_labels(adata.obs[_PERSON])
+        columns["person"] = [
+            who.levels[who.codes[i]] if who.present[i] else str(adata.obs_names[i]) for i in rows
+        ]
     genes = {}
     for gene, places in zip(found.genes, found.columns, strict=True):
         probes = adata[:, list(places)].X

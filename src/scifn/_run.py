@@ -221,7 +221,7 @@ def _scratch(adata: AnnData) -> AnnData:
 def _lanes(scratch: AnnData, donor: str, condition: str) -> str:
     """A sample column where the user named none: one background a donor in a condition."""
     name = f"{k.PREFIX}sample"
-    scratch.obs[name] = scratch.obs[donor].astype(str) + " / " + scratch.obs[condition].astype(str)
+    scratch.obs[name] = _slots.joined(scratch.obs[donor], scratch.obs[condition], " / ")
     return name
 
 

@@ -112,6 +112,18 @@ def coded(values: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
     return np.asarray(again[codes], dtype=np.int64), [str(name) for name in names]
 
 
+def joined(first: pd.Series, second: pd.Series, between: str) -> pd.Categorical:
+    """Texts of two columns put together: a text a pair and not one a cell."""
+    import pandas as pd
+
+    (one, ones), (other, others) = coded(first), coded(second)
+    codes, pairs = pd.factorize(one * len(others) + other)
+    parts = [divmod(int(pair), len(others)) for pair in pairs]
+    texts = np.array([f"{ones[i]}{between}{others[j]}" for i, j in parts], dtype=object)
+    again, names = pd.factorize(texts)
+    return pd.Categorical.from_codes(again[codes], categories=pd.Index(names))
+
+
 def add_coverage(adata: AnnData, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put rows into the coverage table; a set that was there is replaced."""
     import pandas as pd

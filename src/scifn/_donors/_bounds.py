@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -96,7 +94,8 @@ def _of_ligand(found: IntArray, pairs: list[tuple[str, str]], ligand: str) -> pd
     out["upper95"] = _upper(positive.to_numpy(dtype=np.float64), tested)
     for name in ("n_weak", "n_strong"):
         out[name] = out[name].where(tested > 0)
-    out["statement"] = [_statement(row) for row in out.to_dict("records")]
+    what = zip(*(out[name].tolist() for name in _SAID), strict=True)
+    out["statement"] = [_statement(ligand, *row) for row in what]
     return out
 
 
@@ -123,13 +122,19 @@ def _upper(positive: FloatArray, tested: FloatArray) -> FloatArray:
     return upper_bound(*each)[of.ravel()]
 
 
-def _statement(row: dict[Any, Any]) -> str:
-    said = {"ligand": str(row["ligand"]), "kind": str(row["cell_type"]), "n": int(row["n_cells"])}
+#: Columns that a statement says something of, in the order of :func:`_statement`.
+_SAID = ("cell_type", "n_cells", "n_weak", "n_strong", "upper95")
+
+
+def _statement(
+    ligand: str, kind: str, tested: float, n_weak: float, n_strong: float, upper: float
+) -> str:
+    said = {"ligand": ligand, "kind": kind, "n": int(tested)}
     if said["n"] == 0:
         return UNTOLD.format(**said)
-    bound = _percent(float(row["upper95"]))
-    weak, strong = int(row["n_weak"]), int(row["n_strong"])
-    if said["ligand"] == k.LIGANDS["il10"]:
+    bound = _percent(upper)
+    weak, strong = int(n_weak), int(n_strong)
+    if ligand == k.LIGANDS["il10"]:
         return IL10.format(some=weak + strong, bound=bound, **said)
     if weak + strong == 0:
         return ZERO.format(bound=bound, **said)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from scifn._donors._labels import IntArray
@@ -21,6 +22,15 @@ def groups_of(flat: IntArray, n: int) -> tuple[IntArray, IntArray]:
         return found, places.ravel()
     there = np.bincount(flat, minlength=n) > 0
     return np.flatnonzero(there), (np.cumsum(there) - 1)[flat]
+
+
+def named(table: pd.DataFrame, rows: IntArray) -> dict[str, list[str]]:
+    """Donor, condition and visit of some rows of the donor table."""
+    out = {}
+    for name in ("donor", "condition", "visit"):
+        texts = [str(x) for x in table[name]]
+        out[name] = [texts[i] for i in rows]
+    return out
 
 
 def mean_of_cells(

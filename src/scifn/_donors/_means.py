@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from scifn import _keys as k
-from scifn._donors._grouped import groups_of, mean_of_cells
+from scifn._donors._grouped import groups_of, mean_of_cells, named
 from scifn._donors._labels import IntArray
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
@@ -46,9 +46,7 @@ def type_means(
     n_groups = len(table) * len(k.CELL_TYPES)
     groups, member = groups_of(rows[keep] * len(k.CELL_TYPES) + types[keep], n_groups)
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
-    out: dict[str, object] = {
-        name: [str(table[name].iloc[i]) for i in row] for name in ("donor", "condition", "visit")
-    }
+    out: dict[str, object] = dict(named(table, row))
     out["cell_type"] = [k.CELL_TYPES[i] for i in kind]
     out["n_cells"] = np.bincount(member, minlength=len(groups)).astype(np.int64)
     for name, column in scores.items():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scifn import _keys as k
-from scifn._donors._grouped import groups_of
+from scifn._donors._grouped import groups_of, named
 from scifn._donors._labels import IntArray
 
 #: Cells from which on compiling pays.
@@ -59,9 +59,7 @@ def pseudobulk(
     for cells, values in runs:
         add(values, of_cell[cells], summed)
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
-    head = {
-        name: [str(table[name].iloc[i]) for i in row] for name in ("donor", "condition", "visit")
-    }
+    head = named(table, row)
     frame = pd.DataFrame(
         {
             **head,

@@ -1,0 +1,242 @@
+"""What is done for many cells is what is done for few: kernels, runs of cells, codes of labels."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+import scifn
+from scifn import _donors, _run, _slots, _view
+from scifn import _keys as k
+from scifn._cells import annotate, evidence, identity, producers, runs, second, sums
+from scifn._cells import production as production_
+from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
+from scifn._cells.profiles import components
+from scifn._donors import _pseudobulk
+from scifn._donors._grouped import groups_of
+from scifn._donors._labels import looked_up
+
+MODULES = (annotate, production_, runs, sums, _pseudobulk)
+
+
+def drawn(n, n_genes, seed=0, extra=0):
+    """Counts of cells, CSR of float32 as a panel hands them out, and their depth."""
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(0.3, (n, n_genes + extra)).astype(np.float32)
+    depth = np.exp(rng.uniform(5, 10, n))
+    depth[::17] = 0
+    return sparse.csr_array(counts), depth
+
+
+# --- kernels against numpy ------------------------------------------------------------------
+
+
+def test_kept_tables_equal_the_likelihood_of_each_depth():
+    values, depth = drawn(500, 30, extra=4)
+    rates = np.random.default_rng(1).uniform(1e-6, 1e-3, (30, 5))
+    tables = Tables(rates, np.array([0.5, 1, 1, 3, 3.0]))
+    want = [log_likelihood(values[:, :30], depth, rates[:, [j]], size)[:, 0]
+            for j, size in enumerate([0.5, 1, 1, 3, 3])]  # fmt: skip
+    for part in (slice(0, 200), slice(200, 500), slice(0, 500)):  # more depths come, some known
+        found = tables(values[part], depth[part])
+        np.testing.assert_allclose(found, np.stack(want, axis=1)[part], rtol=1e-12, atol=1e-12)
+    assert (found[::17] == 0).all()
+
+
+def test_tables_forget_what_is_too_much_to_keep(monkeypatch):
+    monkeypatch.setattr("scifn._cells.likelihood._MOST", 20)
+    monkeypatch.setattr("scifn._cells.likelihood._ROOM", 8)
+    rates = np.random.default_rng(1).uniform(1e-6, 1e-3, (30, 3))
+    tables = Tables(rates, 1.0)
+    values, _ = drawn(200, 30)
+    for first in (0, 15, 30, 0):
+        depth = np.exp(LOG_STEP * (300 + first + np.arange(200) % 15))
+        want = log_likelihood(values, depth, rates, 1.0)
+        np.testing.assert_allclose(tables(values, depth), want, rtol=1e-12)
+        assert len(tables._slot) <= 20
+
+
+def test_genes_that_do_not_count_for_a_component_are_left_out_of_it():
+    values, depth = drawn(60, 12)
+    rates = np.random.default_rng(1).uniform(1e-6, 1e-3, (12, 2))
+    used = np.ones((12, 2), dtype=bool)
+    used[4:, 1] = False
+    found = Tables(rates, 1.0, used)(values, depth)
+    want = log_likelihood(values[:, :4], depth, rates[:4, [1]], 1.0)
+    np.testing.assert_allclose(found[:, [1]], want, rtol=1e-12, atol=1e-12)
+
+
+def test_lists_are_counted_alike():
+    values, _ = drawn(300, 40)
+    values.data[::5] = 0  # stored zeros are not seen
+    columns = [{"g1": 1.0, "g5": 2.0}, {}, {"g5": 0.5, "g39": 1.0}]
+    weights = sums.matrix_of([f"g{i}" for i in range(40)], columns)
+    slow, fast = (sums.tally(values, weights, compiled=flag) for flag in (False, True))
+    for one, other in zip(slow, fast, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+    dense = values.toarray()
+    np.testing.assert_allclose(fast[0][0], dense[:, 1] + 2 * dense[:, 5], rtol=1e-6)
+    np.testing.assert_array_equal(fast[1][2], (dense[:, [5, 39]] > 0).sum(axis=1))
+
+
+def test_posteriors_with_conditions_are_alike():
+    rng = np.random.default_rng(0)
+    likelihood = rng.normal(0, 200, (400, 6))
+    asked = [(2, rng.random(400) < 0.5), (2, rng.random(400) < 0.5), (5, rng.random(400) < 0.5)]
+    nobody = np.arange(400) > 0
+    asked += [(i, nobody) for i in range(6)]
+    priors = rng.dirichlet(np.ones(6))
+    slow = identity._masked(likelihood, priors, asked)
+    fast = identity._judged(likelihood, priors, asked)
+    np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-300)
+    assert (fast[0] == 0).all()
+    np.testing.assert_allclose(fast[1:].sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_second_cells_are_found_alike(whole):
+    model = components()
+    rates = identity.expected(model)
+    pdc, t_cell = rates[:, model.types.index(k.PDC)], rates[:, model.names.index("T CD4")]
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(1_000, 9_000, 120)
+    share = np.repeat([0.0, 0.4], 60)[:, None]
+    values = rng.poisson(depth[:, None] * ((1 - share) * pdc + share * t_cell))
+    values = sparse.csr_array(values.astype(np.float32))
+    slow = second.second_cell(values, depth, model, whole=whole)
+    fast = second.Tabled(model, whole=whole).odds(values, depth)
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-9)
+    assert (fast[60:] > 0).mean() > 0.9 > 0.1 > (fast[:60] > 0).mean()
+
+
+def test_producers_are_weighed_alike():
+    rng = np.random.default_rng(0)
+    total = rng.uniform(1e3, 2e4, 3000)
+    expected = 1e-5 * total
+    umi = rng.poisson(expected).astype(float)
+    umi[:4] = [1, 3, 40, 500]  # ratios of hundreds of orders of magnitude
+    null = evidence.log_pmf(umi, expected, 2.0)
+    groups = np.arange(3000) % 7
+    slow = producers.posterior(umi, expected, total, null, groups)
+    fast = producers.posterior(umi, expected, total, null, groups, compiled=True)
+    np.testing.assert_allclose(fast, slow, rtol=1e-10)
+    assert fast[3] > 0.99
+
+
+def test_few_cells_with_transcripts_are_adjusted_as_all_of_them():
+    rng = np.random.default_rng(0)
+    for n_seen in (0, 1, 7, 60, 200):
+        groups = rng.choice(4, 200, p=[0.02, 0.08, 0.3, 0.6])
+        among = rng.random(200) < 0.8
+        seen = np.sort(rng.choice(200, n_seen, replace=False))
+        p = np.ones(200)
+        p[seen] = rng.choice([1e-6, 1e-3, 0.01, 0.2, 1.0], n_seen)
+        want = evidence.by_groups(p, among, groups)
+        found = evidence.adjusted(p[seen], seen, among, groups)
+        np.testing.assert_allclose(found, want, rtol=1e-12)
+
+
+def test_sums_of_donors_are_alike(monkeypatch):
+    values, total = drawn(400, 9)
+    rows, types = np.arange(400) % 5 - 1, np.arange(400) % len(k.CELL_TYPES)
+    table = pd.DataFrame({"donor": list("abcd"), "condition": "x", "visit": ""})
+    tables = []
+    for least in (0, 10_000):
+        monkeypatch.setattr(_pseudobulk, "COMPILED_FROM", least)
+        runs_ = [(slice(i, i + 150), values[i : i + 150]) for i in range(0, 400, 150)]
+        genes = [f"g{i}" for i in range(9)]
+        tables.append(_donors.pseudobulk(runs_, genes, total, rows, types, table))
+    pd.testing.assert_frame_equal(*tables)
+
+
+# --- a whole run ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return scifn.datasets.cohort(n_patients=3, n_controls=3, cells_per_donor=250, rng=4)
+
+
+def table_of(cohort, monkeypatch, *, least, block, **options):
+    """Every output of the steps on cells, of a run in which compiling pays from ``least`` on."""
+    for module in MODULES:
+        monkeypatch.setattr(module, "COMPILED_FROM", least)
+    monkeypatch.setattr(annotate, "BLOCK", block)
+    monkeypatch.setattr(sums, "RUN", block)
+    monkeypatch.setattr(production_, "_RUN", block)
+    monkeypatch.setattr(_donors, "RUN", block)
+    found = cohort.copy()
+    names = {"donor": "donor", "condition": "condition", "reference": "control"}
+    scifn.run(found, **names, n_permutations=50, **options)
+    return found
+
+
+@pytest.mark.parametrize("options", [{}, {"clusters": "truth_cell_type"},
+                                     {"labels": "truth_cell_type"}])  # fmt: skip
+def test_runs_of_compiled_kernels_give_what_numpy_gives(cohort, monkeypatch, options):
+    slow = table_of(cohort, monkeypatch, least=10**9, block=10**6, **options)
+    fast = table_of(cohort, monkeypatch, least=0, block=190, **options)
+    pd.testing.assert_frame_equal(fast.obs, slow.obs, rtol=1e-6, atol=1e-30)
+    for name in slow.obsm:
+        pd.testing.assert_frame_equal(fast.obsm[name], slow.obsm[name], rtol=1e-5, atol=1e-7)
+    for name in (k.DONORS, k.BOUNDS, k.PSEUDOBULK, k.TYPE_MEANS):
+        one, other = fast.uns["scifn"][name], slow.uns["scifn"][name]
+        pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_few_cells_wait_for_no_compiler(cohort, monkeypatch):
+    for name in ("scifn._cells._compiled", "scifn._donors._compiled"):
+        monkeypatch.setitem(sys.modules, name, None)
+    found = cohort.copy()
+    scifn.run(found, donor="donor", condition="condition", reference="control", n_permutations=50)
+    assert found.uns["scifn"]["steps"]["donors"] == "done"
+
+
+def test_a_run_of_cells_is_called_as_all_of_them(cohort):
+    """Every cell by itself: the columns of some cells do not change with the others."""
+    view = _view.read(cohort, _run._genes)
+    whole = annotate.annotate(view)
+    part = annotate.annotate(view.part(slice(300, 420)))
+    assert list(part.cell_type) == list(whole.cell_type[300:420])
+    np.testing.assert_array_equal(part.posterior, whole.posterior[300:420])
+
+
+# --- labels as numbers ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_labels_are_looked_up(dtype):
+    values = pd.Series(["weak", "none", np.nan, "strong", "weak"], dtype=dtype)
+    found = looked_up(values, {"weak": 1, "strong": 2, "nan": 7}, 0)
+    assert found.tolist() == [1, 0, 7, 2, 1]
+    assert looked_up(values, {"weak": 1}, 5).tolist() == [1, 5, 5, 5, 1]
+
+
+def test_coded_columns_hold_what_words_say():
+    for values in (
+        pd.Series([2, "2", None, "b", 2.5]),
+        pd.Series(["b", "a", None, "b"], dtype="category"),
+        pd.Series([3.0, 1.0, np.nan, 3.0]),
+    ):
+        codes, names = _slots.coded(values)
+        assert [names[code] for code in codes] == _slots.words(values).tolist()
+        assert len(set(names)) == len(names)
+
+
+def test_joined_columns_are_texts_of_pairs():
+    one, other = pd.Series(["a", "a / b", "a", "x"]), pd.Series(["b / c", "c", "b / c", "c"])
+    found = _slots.joined(one, other, " / ")
+    assert list(found) == ["a / b / c", "a / b / c", "a / b / c", "x / c"]
+
+
+def test_groups_are_those_of_unique():
+    rng = np.random.default_rng(0)
+    for n in (10, 10**8):
+        flat = rng.integers(0, n, 50)
+        want = np.unique(flat, return_inverse=True)
+        for one, other in zip(groups_of(flat, n), want, strict=True):
+            np.testing.assert_array_equal(one, other)

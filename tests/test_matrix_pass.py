@@ -261,5 +261,25 @@ def test_order_and_cutting_change_nothing(case):
     np.testing.assert_array_equal(panel.one, plain.one[rows])
 
 
+@pytest.mark.parametrize("gathered", [1, 7, 1000])
+def test_pieces_of_any_size_hold_the_same(gathered, monkeypatch, kernels):
+    """Large counts, several features of a gene, features of several genes: all in any piece."""
+    made = counts(n_cells=40)
+    made[[3, 17, 18, 39], [3, 0, 9, 11]] = [255, 254, 70_000, 300]
+    columns = (*COLUMNS, (3, 5), ())
+    monkeypatch.setattr(_pass, "GATHERED", gathered)
+    monkeypatch.setattr(_storage, "BLOCK_NNZ", 30)
+    held = _matrix.one_pass(sp.csr_array(made), columns, included(), "counts").held()
+    want = np.stack([made[:, list(group)].sum(axis=1) for group in columns], axis=1)
+    assert (held.toarray() == want).all()
+    assert (held.part(slice(16, 31)).toarray() == want[16:31]).all()
+    some = np.array([39, 3, 17, 3, 18])
+    assert (held.select([4, 1, 0], some).toarray() == want[some][:, [4, 1, 0]]).all()
+    assert (held.select([2, 0], slice(10, 25)).toarray() == want[10:25][:, [2, 0]]).all()
+    weights = np.random.default_rng(0).normal(size=(len(columns), 3))
+    np.testing.assert_allclose(held.dot(weights), want @ weights)
+    np.testing.assert_allclose(held.dot(weights, detected=True), (want > 0) @ weights)
+
+
 def test_selector_is_a_matrix_of_ones():
     assert _pass.selector(((1,), (0, 2)), 3).toarray().tolist() == [[0, 1], [1, 0], [0, 1]]

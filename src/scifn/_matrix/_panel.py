@@ -7,6 +7,8 @@ same questions; nothing else of the package knows which of them it has.
 
 from __future__ import annotations
 
+import mmap
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -102,6 +104,37 @@ def unpacked(values: Floats, columns: NDArray[np.uint16], ends: NDArray[np.int64
     """Piece of values that are no whole numbers."""
     nothing, marks = np.empty(0, dtype=np.float32), np.zeros(ends.size, dtype=np.int64)
     return Piece(values.astype(np.float32), columns.copy(), _from_zero(ends), nothing, marks)
+
+
+def merged(pieces: Sequence[Piece]) -> Piece:
+    """Successive pieces as one, in memory of its own.
+
+    What is kept for long must not lie between what is thrown away: an allocator gives the holes
+    back to nobody, and a pass over a large file then takes twice what it keeps.
+    """
+    sizes = [int(piece.indptr[-1]) for piece in pieces]
+    n = sum(sizes)
+    data = _room(n, np.result_type(*(piece.data.dtype for piece in pieces)))
+    columns = _room(n, np.dtype(np.uint16))
+    ends, marks, at, large = [np.zeros(1, dtype=np.int64)], [], 0, 0
+    for piece, size in zip(pieces, sizes, strict=True):
+        data[at : at + size], columns[at : at + size] = piece.data, piece.columns
+        ends.append(piece.indptr[1:] + at)
+        marks.append(piece.marks + large)
+        at, large = at + size, large + piece.large.size
+    return Piece(
+        data, columns, np.concatenate(ends),
+        np.concatenate([piece.large for piece in pieces]), np.concatenate(marks),
+    )  # fmt: skip
+
+
+def _room(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array in pages of its own, which go back to the system with it."""
+    size = max(n * dtype.itemsize, 1)
+    # Windows knows no private pages, and has none but its own
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if sys.platform != "win32" else {}
+    pages = mmap.mmap(-1, size, **private)
+    return np.frombuffer(pages, dtype=dtype, count=n)
 
 
 def _from_zero(ends: NDArray[np.int64]) -> NDArray[np.int64]:

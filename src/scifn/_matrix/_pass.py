@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 from scifn._matrix._dask import dask_pass
-from scifn._matrix._panel import Compact, Held, Piece, Plain, packed, unpacked
+from scifn._matrix._panel import Compact, Held, Piece, Plain, merged, packed, unpacked
 from scifn._matrix._rows import map_rows, n_processors, reads_by_column
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
@@ -25,6 +25,8 @@ from scifn._matrix._storage import (
 
 #: Cells from which a compiler pays: fewer are done before it is.
 COMPILED = 20_000
+#: Cells in a piece of what is kept of many.
+GATHERED = 32_768
 #: Columns that a compact panel can number.
 MOST_COLUMNS = 32_000
 _UNREADABLE = "some cells hold NaN, infinite or negative values"
@@ -120,7 +122,8 @@ def one_pass(
         def reduced(block: Any) -> dict[str, Any]:
             return _reduce(block, select, weight, how, whole=True)
 
-        parts = [one for _, one in map_rows(matrix, reduced, threads=n_processors() * large)]
+        read = (one for _, one in map_rows(matrix, reduced, threads=n_processors() * large))
+        parts = list(_gathered(read))
     return _finish(parts, (matrix.shape[0], len(columns)), select, how)
 
 
@@ -280,6 +283,36 @@ def _reduce_compiled(
     into = packed if how.kind == "counts" and exact.all() else unpacked
     piece = into(values[:filled], columns[:filled], ends)
     return {"values": piece, "total": total, "n_genes": n_genes, "one": one, "exact": exact}
+
+
+def _gathered(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Successive parts put together until they hold :data:`GATHERED` cells."""
+    waiting: list[dict[str, Any]] = []
+    n = 0
+    for part in parts:
+        if not isinstance(part["values"], Piece) or (
+            waiting and part["values"].data.dtype != waiting[0]["values"].data.dtype
+        ):
+            yield from _together(waiting)
+            waiting, n = [], 0
+            if not isinstance(part["values"], Piece):
+                yield part
+                continue
+        waiting.append(part)
+        n += part["total"].size
+        if n >= GATHERED:
+            yield from _together(waiting)
+            waiting, n = [], 0
+    yield from _together(waiting)
+
+
+def _together(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    if parts:
+        one = {
+            key: np.concatenate([part[key] for part in parts])
+            for key in ("total", "n_genes", "one", "exact")
+        }
+        yield {"values": merged([part["values"] for part in parts]), **one}
 
 
 def _levels(linear: Any) -> Any:

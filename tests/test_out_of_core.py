@@ -89,10 +89,11 @@ def to_zarr(adata, path, version, *, shards=False):
     if version == 3 and int(zarr.__version__.split(".")[0]) < 3:
         pytest.skip("this zarr writes version 2 only")
     asked = {"zarr_write_format": version, "auto_shard_zarr_v3": shards}
-    known = {name: value for name, value in asked.items() if hasattr(ad.settings, name)}
-    with ad.settings.override(**known), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of zarr, that its version 3 is young
-        adata.write_zarr(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that version 2 is old, and that version 3 is young
+        known = {name: value for name, value in asked.items() if hasattr(ad.settings, name)}
+        with ad.settings.override(**known):
+            adata.write_zarr(path)
 
 
 def write(adata, counted, content, way, folder):

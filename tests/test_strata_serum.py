@@ -198,8 +198,8 @@ def test_serum_beside_evidence_of_transcription():
     assert row["rho"] == pytest.approx(rho)
     # of 29 with pDC 9 are raised, and 4 + 5 of these positive; 2 positive are not raised
     said = (
-        "serum raised in 9 of 29 donors, of whom 9 have a pDC with IFNA transcripts; "
-        "2 have one without raised serum: zero transcripts do not exclude secretion"
+        "serum raised in 9 of 29 donors, with IFNA transcripts in pDC of 9 of these, and in pDC "
+        "of 2 of the others: zero transcripts do not exclude secretion"
     )
     assert said in row["statement"]
 

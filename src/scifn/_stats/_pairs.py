@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scifn._errors import DesignError
 from scifn._stats._design import MIN_DONORS, Design, refuse_aliased
 from scifn._stats._factors import column, is_missing, names_of
+from scifn._stats._words import counted
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -46,8 +47,8 @@ def pair_ids(
     pairs, n1, n0 = int((shared & treated).sum()), int(treated.sum()), int((~treated).sum())
     if 2 * pairs <= min(n1, n0) and max(n1, n0) - pairs >= MIN_DONORS:
         return None
-    stand = "donor stands" if pairs == 1 else "donors stand"
-    notes.append(f"{pairs} {stand} in both arms: paired by donor")
+    stand = "stands" if pairs == 1 else "stand"
+    notes.append(f"{counted(pairs, 'donor')} {stand} in both arms: paired by donor")
     return names
 
 
@@ -70,9 +71,9 @@ def counted_once(
     n = int(dropped.sum())
     larger, smaller = arms if from_group else arms[::-1]
     notes.append(
-        f"{n} {'donor stands' if n == 1 else 'donors stand'} in both arms, not most of the smaller "
-        f"one: each counts once, in {smaller}; {n} {'row' if n == 1 else 'rows'} of {larger} left "
-        f"out ({names_of(donors, rows[dropped])})"
+        f"{counted(n, 'donor')} {'stands' if n == 1 else 'stand'} in both arms, not most of the "
+        f"smaller one: each counts once, in {smaller}; {counted(n, 'row')} of {larger} left out "
+        f"({names_of(donors, rows[dropped])})"
     )
     return ~dropped
 
@@ -106,8 +107,7 @@ def pair_up(
     keys = [x for x in first if x in second and x]
     alone = len(ids) - 2 * len(keys)
     if alone:
-        many = "row" if alone == 1 else "rows"
-        notes.append(f"{alone} {many} without a partner, of one condition only, left out")
+        notes.append(f"{counted(alone, 'row')} without a partner, of one condition only, left out")
     a = np.array([first[x] for x in keys], dtype=np.int64)
     b = np.array([second[x] for x in keys], dtype=np.int64)
     differences = {n: c[a] - c[b] for n, c in columns.items() if n != block}

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._stats._words import counted
 from scifn._stats.adjust import benjamini_hochberg
 from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
 
@@ -156,7 +157,8 @@ def _said(
 ) -> list[str]:
     said = []
     if found.n < MIN_DONORS:
-        said.append(f"{found.n} donors have both, {MIN_DONORS} needed: no correlation")
+        have = f"{counted(found.n, 'donor')} {'has' if found.n == 1 else 'have'} both"
+        said.append(f"{have}, {MIN_DONORS} needed: no correlation")
         said += why
     elif np.isnan(found.rho):
         said.append("one of the two does not vary within conditions: no correlation")
@@ -167,12 +169,16 @@ def _said(
             some = int((levels[name].umi[use] > 0).sum())
             gene, _, population = name.partition("@")
             said.append(
-                f"{gene} detected in {_POPULATIONS[population][2]} of {some} of {int(use.sum())} "
-                "samples; expression is a condition for an effect, not evidence of one"
+                f"{gene} detected in {_POPULATIONS[population][2]} of {some} of "
+                f"{counted(int(use.sum()), 'sample')}; expression is a condition for an effect, "
+                "not evidence of one"
             )
     lost = int((~use).sum())
     if lost and use.any():
-        said.append(f"{lost} of {len(use)} samples left out ({'; '.join(_gates(lacking, levels))})")
+        said.append(
+            f"{lost} of {counted(len(use), 'sample')} left out "
+            f"({'; '.join(_gates(lacking, levels))})"
+        )
     return [*said, NOT_CAUSAL, _EXPLORATORY]
 
 

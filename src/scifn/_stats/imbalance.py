@@ -16,6 +16,7 @@ from scifn._stats._counts import COORDINATES
 from scifn._stats._design import Design
 from scifn._stats._rows import COUNTS, NUMBERS, Row, join, joint_row, row_of
 from scifn._stats._tested import run_joint, run_tests
+from scifn._stats._words import counted
 from scifn._stats.adjust import by_family
 from scifn._stats.uneven import uneven
 
@@ -194,6 +195,5 @@ def _lost(keep: NDArray[np.bool_], design: Design) -> str:
     lost = int((~keep).sum())
     if not lost:
         return ""
-    unit = "pair" if design.paired else "donor"
-    many = "" if lost == 1 else "s"
-    return f"{lost} {unit}{many} without this readout (the donor table says why)"
+    many = counted(lost, "pair" if design.paired else "donor")
+    return f"{many} without this readout (the donor table says why)"

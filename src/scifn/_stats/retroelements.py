@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._stats._words import counted
 from scifn._stats.adjust import by_family
 from scifn._stats.ols import basis, leftover
 from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
@@ -179,7 +180,9 @@ def _row(
         )
     adjusted = ["condition"] if len(set(condition)) > 1 else []
     adjusted += ["intronic fraction"] if adjusts and _varies(intronic[use]) else []
-    few = f"{name} detected in {seen} donors, {at_least} needed" if seen < at_least else ""
+    few = ""
+    if seen < at_least:
+        few = f"{name} detected in {counted(seen, 'donor')}, {at_least} needed"
     return {
         "readout": name,
         "cell_type": kind,
@@ -208,7 +211,8 @@ def _said(
     if np.isnan(found.rho):
         why = [few] if few else []
         if found.n < MIN_DONORS:
-            why.append(f"{found.n} donors have both, {MIN_DONORS} needed")
+            have = f"{counted(found.n, 'donor')} {'has' if found.n == 1 else 'have'} both"
+            why.append(f"{have}, {MIN_DONORS} needed")
             why += sorted({str(note) for note in part["note"]} - {""})
         said.append(
             f"{'; '.join(why) or 'one of the two does not vary beside the other'}: no correlation"

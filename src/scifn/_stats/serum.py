@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._stats._words import counted
 from scifn._stats.censored import floored, upper_limit
 from scifn._stats.partial import MIN_DONORS, Partial, partial_spearman
 
@@ -166,7 +167,7 @@ def _row(donors: pd.DataFrame, x: FloatArray, y: FloatArray, lod: float) -> dict
 
 def _why_not(n: int, x: FloatArray, y: FloatArray) -> str:
     if n < MIN_DONORS:
-        return f"{n} donors with both, {MIN_DONORS} needed"
+        return f"{counted(n, 'donor')} with both, {MIN_DONORS} needed"
     for values, name in ((x, "measurement"), (y, "readout")):
         # donors that differ from the most frequent value: the tied ones tell nothing among them
         if len(values) - np.unique(values, return_counts=True)[1].max() < MIN_EITHER:
@@ -205,9 +206,9 @@ def _beside_evidence(raised: BoolArray, share: FloatArray, values: FloatArray) -
         for b in (True, False)
     }
     return (
-        f"serum raised in {n[True, True] + n[True, False]} of {int(known.sum())} donors, of whom "
-        f"{n[True, True]} have a pDC with IFNA transcripts; {n[False, True]} have one without "
-        f"raised serum: {ZERO}"
+        f"serum raised in {n[True, True] + n[True, False]} of "
+        f"{counted(int(known.sum()), 'donor')}, with IFNA transcripts in pDC of {n[True, True]} of "
+        f"these, and in pDC of {n[False, True]} of the others: {ZERO}"
     )
 
 
@@ -218,7 +219,7 @@ def _counted(classes: list[str]) -> str:
     if not any(n[name] for name in (both_high, both_low, serum_only, response_only)):
         return "no donor has both classes, so none is counted as concordant or not"
     said = [
-        f"{n[both_high] + n[both_low]} donors concordant",
+        f"{counted(n[both_high] + n[both_low], 'donor')} concordant",
         f"{n[serum_only]} with serum raised and response low",
         f"{n[response_only]} with response high and serum not raised",
     ]

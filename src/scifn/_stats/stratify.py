@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError
+from scifn._stats._words import counted
 from scifn._stats.bimodality import test as two_groups
 from scifn._stats.cutoff import Cutoff, cutoff_of
 from scifn._stats.cutoff import outliers as outliers
@@ -145,8 +146,8 @@ def _strata(
 
 def _repeated(n: int) -> str:
     """What is done with further samples of controls."""
-    what = "further sample of a control has" if n == 1 else "further samples of controls have"
-    return f"{n} {what} a stratum and no part in the cut-off"
+    verb = "has" if n == 1 else "have"
+    return f"{counted(n, 'further sample')} of controls {verb} a stratum and no part in the cut-off"
 
 
 def _note(scored: Signature, cut: Cutoff, n_genes: int, n_unknown: int, min_controls: int) -> str:
@@ -154,11 +155,11 @@ def _note(scored: Signature, cut: Cutoff, n_genes: int, n_unknown: int, min_cont
     if not n_genes:
         said.append("too few genes of the signature are measured")
     elif cut.n_controls < min_controls:
-        many = "control" if cut.n_controls == 1 else "controls"
-        said.append(f"{cut.n_controls} {many}, {min_controls} needed: scores without strata")
+        many = counted(cut.n_controls, "control")
+        said.append(f"{many}, {min_controls} needed: scores without strata")
     elif not np.isfinite(cut.value):
         said.append("the controls do not differ from each other: scores without strata")
     if n_genes and n_unknown:
-        many = "donor" if n_unknown == 1 else "donors"
-        said.append(f"{n_unknown} {many} without enough cells of the main compartments")
+        many = counted(n_unknown, "donor")
+        said.append(f"{many} without enough cells of the main compartments")
     return "; ".join(said)

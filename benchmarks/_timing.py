@@ -76,9 +76,11 @@ def turns(
     return taken
 
 
-def ratio(over: Mapping[str, list[float]], under: Mapping[str, list[float]]) -> float:
-    """Median of the ratios within the rounds that both ran in, by the clock."""
-    return float(np.median([a / b for a, b in zip(over["wall"], under["wall"], strict=False)]))
+def ratio(
+    over: Mapping[str, list[float]], under: Mapping[str, list[float]], clock: str = "wall"
+) -> float:
+    """Median of the ratios within the rounds that both ran in."""
+    return float(np.median([a / b for a, b in zip(over[clock], under[clock], strict=False)]))
 
 
 # --- the limit --------------------------------------------------------------------

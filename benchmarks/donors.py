@@ -30,6 +30,7 @@ from _shared import DATA, Sheet
 from scipy import optimize, special, stats
 
 from scifn._stats._build import build
+from scifn._stats._layout import Layout
 from scifn._stats.adjust import benjamini_hochberg
 from scifn._stats.betabinomial import fit_beta_binomial
 from scifn._stats.moderation import moderated, squeeze_variances
@@ -43,9 +44,8 @@ SPLITS = 500
 def run(y: np.ndarray, x: np.ndarray, z: np.ndarray, block: np.ndarray | None = None,
         *, n_permutations: int = 10_000, seed: int = 0) -> np.ndarray:  # fmt: skip
     """p of each column of ``y``."""
-    block = np.zeros(len(x), dtype=np.int64) if block is None else block
     rng = np.random.default_rng(seed)
-    return permute(y, x, z, block, paired=False, n_permutations=n_permutations, rng=rng).p_value
+    return permute(y, Layout.of(x, z, block), n_permutations=n_permutations, rng=rng).p_value
 
 
 # --- worked examples -------------------------------------------------------------
@@ -150,10 +150,7 @@ def kang(sheet: Sheet) -> None:
     logits = np.log((counts + 0.5) / (counts.sum(axis=1, keepdims=True) - counts + 0.5))
     y = logits[pairs.rows[:, 0]] - logits[pairs.rows[:, 1]]
     t = fit(y, pairs.regressor, pairs.nuisance)
-    p = permute(
-        y, pairs.regressor, pairs.nuisance, pairs.block, paired=True, n_permutations=10_000,
-        rng=np.random.default_rng(0),
-    ).p_value  # fmt: skip
+    p = permute(y, pairs.layout, n_permutations=10_000, rng=np.random.default_rng(0)).p_value
     q = benjamini_hochberg(p)
     for j, name in enumerate(table.columns[:8]):
         met = bool(q[j] >= 0.05) if name == "B cells" else None

@@ -14,6 +14,7 @@ from scipy import stats
 from scifn import _donors
 from scifn import _keys as k
 from scifn._stats._counts import PARTS, two_parts
+from scifn._stats._layout import Layout
 from scifn._stats.betabinomial import likelihood_ratio
 from scifn._stats.joint import permute_joint
 from scifn._stats.moderation import squeeze_variances
@@ -82,11 +83,8 @@ def t_test(y: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
 
 def permutation(values: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
     """``p_permutation``, all cohorts under the same arrangements."""
-    x, z = design(arms)
-    block = np.zeros(len(x), dtype=np.int64)
     rng = np.random.default_rng(0)
-    found = permute(values.T, x, z, block, paired=False, n_permutations=10_000, rng=rng)
-    return found.p_value
+    return permute(values.T, Layout.of(*design(arms)), n_permutations=10_000, rng=rng).p_value
 
 
 def held(table: pd.DataFrame, readout: str, arms: tuple[int, int]) -> np.ndarray:
@@ -100,11 +98,9 @@ def held(table: pd.DataFrame, readout: str, arms: tuple[int, int]) -> np.ndarray
 def jointly(table: pd.DataFrame, arms: tuple[int, int]) -> np.ndarray:
     """Permutation p of both balances together."""
     x, z = design(arms)
-    block = np.zeros(len(x), dtype=np.int64)
     values = shrunken(by_cohort(table[list(PARTS)].to_numpy(), arms), BALANCES, z)
     return np.array([
-        permute_joint(one, x, z, block, paired=False, n_permutations=2000,
-                      rng=np.random.default_rng(0))
+        permute_joint(one, Layout.of(x, z), n_permutations=2000, rng=np.random.default_rng(0))
         for one in values
     ])  # fmt: skip
 

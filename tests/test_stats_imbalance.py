@@ -12,6 +12,7 @@ from scifn import _donors, _stats
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError, MissingKeyError
 from scifn._stats._counts import PARTS, two_parts
+from scifn._stats._layout import Layout
 from scifn._stats.betabinomial import likelihood_ratio
 from scifn._stats.joint import hotelling, permute_joint
 from scifn._stats.ols import fit
@@ -456,13 +457,9 @@ def test_joint_row():
         (f.statistic, 11, f.p_value)
     )
     parts = table[["n_pdc", "n_breg_like", "n_b_effector"]].to_numpy(dtype=float)
-    block = np.zeros(14, dtype=np.int64)
     p = permute_joint(
         shrunken(parts, BALANCES, z),
-        x,
-        z,
-        block,
-        paired=False,
+        Layout.of(x, z),
         n_permutations=10,
         rng=np.random.default_rng(0),
     )
@@ -565,10 +562,7 @@ def test_level_under_the_null(n1, n0):
     for name, values in held.items():
         exact = permute(
             values.T,
-            x,
-            z,
-            np.zeros(n, dtype=np.int64),
-            paired=False,
+            Layout.of(x, z),
             n_permutations=999,
             rng=np.random.default_rng(0),
         )
@@ -592,10 +586,7 @@ def test_level_with_a_covariate_and_freedman_lane():
     z = np.column_stack([np.ones(15), c])
     found = permute(
         y,
-        x,
-        z,
-        np.zeros(15, dtype=np.int64),
-        paired=False,
+        Layout.of(x, z),
         n_permutations=2000,
         rng=rng,
     )

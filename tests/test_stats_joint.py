@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from statsmodels.multivariate.manova import MANOVA
 
+from scifn._stats._layout import Layout
 from scifn._stats.joint import attainable_jointly, hotelling, permute_joint
 
 
@@ -18,10 +19,9 @@ def by_group(n1, n0):
 
 def run(y, x, z, *, block=None, paired=False, n_permutations=999):
     """p and the smallest that the design could give."""
-    block = np.zeros(len(x), dtype=np.int64) if block is None else block
-    options = {"paired": paired, "n_permutations": n_permutations}
-    p = permute_joint(y, x, z, block, **options, rng=np.random.default_rng(0))
-    return p, attainable_jointly(x, z, block, **options)
+    layout = Layout.of(x, z, block, paired=paired)
+    p = permute_joint(y, layout, n_permutations=n_permutations, rng=np.random.default_rng(0))
+    return p, attainable_jointly(layout, n_permutations)
 
 
 def t2(y, x, z):

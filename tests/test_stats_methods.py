@@ -12,6 +12,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from scifn._stats import clopper_pearson, upper_bound, zero_bound
+from scifn._stats._layout import Layout
 from scifn._stats.adjust import benjamini_hochberg, by_family
 from scifn._stats.effects import cliffs_delta, cliffs_interval, hedges_g
 from scifn._stats.ols import basis, fit, is_aliased
@@ -32,10 +33,7 @@ def run(y, x, z, block=None, *, paired=False, n_permutations=999, seed=0):
     y = np.asarray(y, dtype=float)
     return permute(
         y[:, None] if y.ndim == 1 else y,
-        x,
-        z,
-        np.zeros(len(x), dtype=np.int64) if block is None else block,
-        paired=paired,
+        Layout.of(x, z, block, paired=paired),
         n_permutations=n_permutations,
         rng=np.random.default_rng(seed),
     )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn._errors import DesignError
+from scifn._stats._layout import Layout
 from scifn._stats.ols import is_aliased
 
 FloatArray = NDArray[np.float64]
@@ -50,6 +51,11 @@ class Design:
             return len(self.rows), len(self.rows)
         n1 = int(self.regressor.sum())
         return n1, len(self.rows) - n1
+
+    @property
+    def layout(self) -> Layout:
+        """What permutation tests take of it."""
+        return Layout(self.regressor, self.nuisance, self.block, self.paired)
 
     def take(self, keep: BoolArray) -> Design:
         """The same comparison with some of its rows."""

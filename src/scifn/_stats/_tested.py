@@ -16,7 +16,7 @@ from scifn._stats.betabinomial import likelihood_ratio
 from scifn._stats.effects import cliffs_delta
 from scifn._stats.joint import Joint, attainable_jointly, hotelling, permute_joint
 from scifn._stats.ols import Fit, basis, fit, is_aliased, leftover
-from scifn._stats.permutation import attainable, count_arrangements, permute
+from scifn._stats.permutation import attainable, permute
 from scifn._stats.quasibinomial import f_test
 
 FloatArray = NDArray[np.float64]
@@ -77,10 +77,7 @@ def run_tests(
     values = [held(donors, part, name, y[:, j]) for j, name in enumerate(names)]
     p = permute(
         np.column_stack(values),
-        part.regressor,
-        part.nuisance,
-        part.block,
-        paired=part.paired,
+        part.layout,
         n_permutations=n_permutations,
         rng=np.random.default_rng(key),
     ).p_value
@@ -94,13 +91,7 @@ def run_joint(
     """Test the two coordinates of the balance, ``y`` (n, 2), as one."""
     status, note, least = _measurable(part, n_permutations)
     if status != "not_measurable":
-        least = attainable_jointly(
-            part.regressor,
-            part.nuisance,
-            part.block,
-            paired=part.paired,
-            n_permutations=n_permutations,
-        )
+        least = attainable_jointly(part.layout, n_permutations)
     if status != "ok":
         return TestedJointly(status, note, least)
     few = unseen(donors, part, k.JOINT)
@@ -113,10 +104,7 @@ def run_joint(
     values = held_balances(donors, part)
     p = permute_joint(
         y if values is None else values,
-        part.regressor,
-        part.nuisance,
-        part.block,
-        paired=part.paired,
+        part.layout,
         n_permutations=n_permutations,
         rng=np.random.default_rng(key),
     )
@@ -143,7 +131,7 @@ def _measurable(part: Design, n_permutations: int) -> tuple[str, str, float]:
     status, note = status_of(*part.arms(), paired=part.paired)
     if status == "not_measurable":
         return status, note, float("nan")
-    n = count_arrangements(part.regressor, part.nuisance, part.block, paired=part.paired)
+    n = part.layout.count()
     if is_aliased(part.regressor, part.nuisance):
         status = "aliased"
         note = "a covariate or block determines the condition among donors with this readout"

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from scifn._stats._layout import Layout
 from scifn._stats.ols import basis, leftover
-from scifn._stats.permutation import MAX_EXACT, arrange, count_arrangements, is_mirrored
+from scifn._stats.permutation import MAX_EXACT, arrange
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 _TIE = 1e-10
 #: Share of the readouts' length that rounding may leave of a direction that does not vary.
@@ -51,29 +51,15 @@ def hotelling(y: FloatArray, regressor: FloatArray, nuisance: FloatArray) -> Joi
 
 
 def permute_joint(
-    y: FloatArray,
-    regressor: FloatArray,
-    nuisance: FloatArray,
-    block: IntArray,
-    *,
-    paired: bool,
-    n_permutations: int,
-    rng: np.random.Generator,
+    y: FloatArray, layout: Layout, *, n_permutations: int, rng: np.random.Generator
 ) -> float:
     """Permutation p of all columns of ``y`` together; NaN where a direction is flat.
 
     Arguments as of :func:`scifn._stats.permutation.permute`. The test has one tail: whichever way
     the group differs, T2 grows.
     """
-    all_ = arrange(
-        regressor,
-        nuisance,
-        block,
-        paired=paired,
-        n_permutations=n_permutations,
-        rng=rng,
-        width=len(y) + 4 * y.shape[1] ** 2,
-    )
+    width = len(y) + 4 * y.shape[1] ** 2
+    all_ = arrange(layout, n_permutations=n_permutations, rng=rng, width=width)
     white = _whitened(y, all_.q)
     if white is None:
         return float("nan")
@@ -92,22 +78,15 @@ def permute_joint(
     return float(all_.p_value(np.array(as_large)))
 
 
-def attainable_jointly(
-    regressor: FloatArray,
-    nuisance: FloatArray,
-    block: IntArray,
-    *,
-    paired: bool,
-    n_permutations: int,
-) -> float:
+def attainable_jointly(layout: Layout, n_permutations: int) -> float:
     """Smallest p that a design can give.
 
     With the arms exchanged, T2 is the same: where that is an arrangement too, two are as extreme.
     """
-    n = count_arrangements(regressor, nuisance, block, paired=paired)
+    n = layout.count()
     if n > MAX_EXACT:
         return 1 / (n_permutations + 1)
-    return min(1.0, (1 + is_mirrored(regressor, nuisance, block, paired=paired)) / n)
+    return min(1.0, (1 + layout.is_mirrored()) / n)
 
 
 def _whitened(y: FloatArray, q: FloatArray) -> FloatArray | None:

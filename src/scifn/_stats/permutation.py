@@ -9,7 +9,6 @@ doi:10.1016/j.neuroimage.2014.01.060). The statistic is a monotone function of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +23,7 @@ from scifn._stats._arrangements import (
     orders,
     random_signs,
 )
+from scifn._stats._layout import Layout
 from scifn._stats.ols import basis, leftover
 
 FloatArray = NDArray[np.float64]
@@ -57,19 +57,6 @@ def attainable(n_arrangements: int, n_permutations: int) -> float:
     return min(1.0, 2 / (n_arrangements if exact else n_permutations + 1))
 
 
-def count_arrangements(
-    regressor: FloatArray, nuisance: FloatArray, block: IntArray, *, paired: bool
-) -> int:
-    """How many arrangements the design has: signs, labels within blocks, or orders of residuals."""
-    if paired:
-        return int(2 ** len(regressor))
-    sizes = np.bincount(block)
-    if _exchange_labels(nuisance, block):
-        hits = np.bincount(block, weights=regressor).astype(int)
-        return math.prod(math.comb(int(n), int(h)) for n, h in zip(sizes, hits, strict=True))
-    return math.prod(math.factorial(int(n)) for n in sizes)
-
-
 @dataclass(frozen=True)
 class Arranged:
     """Some arrangements: the unit regressor in each, and any nuisance column likewise."""
@@ -100,30 +87,24 @@ class Arrangements:
 
 
 def arrange(
-    regressor: FloatArray,
-    nuisance: FloatArray,
-    block: IntArray,
-    *,
-    paired: bool,
-    n_permutations: int,
-    rng: np.random.Generator,
-    width: int,
+    layout: Layout, *, n_permutations: int, rng: np.random.Generator, width: int
 ) -> Arrangements:
     """Lay out the arrangements of a design; arguments as of :func:`permute`.
 
     ``width`` is how many numbers a row and arrangement takes, which bounds the memory.
     """
-    n_all = count_arrangements(regressor, nuisance, block, paired=paired)
+    n_all = layout.count()
     exact = n_all <= MAX_EXACT
+    regressor, block = layout.regressor, layout.block
     n = len(regressor)
-    q = basis(nuisance)
+    q = basis(layout.nuisance)
     whole = leftover(regressor, q)
     unit = whole / np.sqrt(whole @ whole)
     as_found = unit
-    if paired:
+    if layout.paired:
         signs = all_signs(n, width) if exact else random_signs(n, n_permutations, rng, width)
         chunks = (Arranged(x * unit, partial(np.multiply, x)) for x in signs)
-    elif _exchange_labels(nuisance, block):
+    elif layout.labels_only():
         # The leftover of the labels is the labels, less what every arrangement shares: its product
         # with what the nuisance columns leave of a readout is the same, up to one factor.
         size = np.sqrt(whole @ whole)
@@ -140,29 +121,16 @@ def arrange(
 
 
 def permute(
-    y: FloatArray,
-    regressor: FloatArray,
-    nuisance: FloatArray,
-    block: IntArray,
-    *,
-    paired: bool,
-    n_permutations: int,
-    rng: np.random.Generator,
+    y: FloatArray, layout: Layout, *, n_permutations: int, rng: np.random.Generator
 ) -> Permuted:
-    """Permutation test of ``regressor`` for each column of ``y``.
+    """Permutation test of the regressor of a layout for each column of ``y``.
 
     Parameters
     ----------
     y
         Readouts, or differences of pairs, (n, n_readouts).
-    regressor
-        1 and 0 by group, (n,); ones for pairs.
-    nuisance
-        (n, k); holds the intercept unless ``paired``.
-    block
-        Rows are exchanged within blocks only, (n,); codes from 0.
-    paired
-        Flip signs instead.
+    layout
+        Regressor, nuisance columns and blocks of the rows.
     n_permutations
         How many random ones, where there are more than 20,000 in all.
 
@@ -170,15 +138,7 @@ def permute(
     -------
     Permuted
     """
-    all_ = arrange(
-        regressor,
-        nuisance,
-        block,
-        paired=paired,
-        n_permutations=n_permutations,
-        rng=rng,
-        width=sum(y.shape),
-    )
+    all_ = arrange(layout, n_permutations=n_permutations, rng=rng, width=sum(y.shape))
     e = leftover(y, all_.q)
     size = np.sqrt((e**2).sum(axis=0))
     varies = size > _NOISE * np.sqrt((y**2).sum(axis=0))
@@ -196,15 +156,6 @@ def permute(
     return Permuted(p, attainable(all_.n_all, n_permutations), all_.n_all, all_.exact)
 
 
-def is_mirrored(
-    regressor: FloatArray, nuisance: FloatArray, block: IntArray, *, paired: bool
-) -> bool:
-    """Whether the arrangement with the group and the reference exchanged is one of them."""
-    if paired or not _exchange_labels(nuisance, block):
-        return paired
-    return bool((2 * np.bincount(block, weights=regressor) == np.bincount(block)).all())
-
-
 def _taken(order: IntArray, column: FloatArray) -> FloatArray:
     return column[order]
 
@@ -212,12 +163,3 @@ def _taken(order: IntArray, column: FloatArray) -> FloatArray:
 def _rest(explained: FloatArray | int) -> FloatArray:
     """Length that the nuisance columns leave of an arranged residual of length 1."""
     return np.sqrt(np.maximum(1.0 - np.asarray(explained, dtype=np.float64), 1e-300))
-
-
-def _exchange_labels(nuisance: FloatArray, block: IntArray) -> bool:
-    """Whether exchanging labels is all there is: no nuisance column varies within a block."""
-    for code in np.unique(block):
-        part = nuisance[block == code]
-        if np.any(np.abs(part - part[0]) > 1e-12):
-            return False
-    return True

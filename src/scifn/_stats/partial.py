@@ -36,7 +36,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 METHOD: Final = (
-    "partial Spearman: least-squares residuals on condition and covariates, ranked within condition"
+    "partial Spearman: least-squares residuals on condition and covariates, ranked within "
+    "condition; p of donors exchanged with donors of the same conditions"
 )
 #: Donors below which no association across donors is given.
 MIN_DONORS: Final = 10

@@ -125,7 +125,7 @@ def small(adata: AnnData) -> AnnData:
     import anndata
     import pandas as pd
 
-    obs = adata.obs.copy()
+    obs = adata.obs.copy(deep=False)  # columns are replaced, none is written to
     for name in obs.columns:
         column = obs[name]
         if column.dtype == object and pd.api.types.infer_dtype(column) != "string":

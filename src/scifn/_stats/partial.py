@@ -13,8 +13,8 @@ rows of one donor are not independent, and n is the number of donors.
 The p-value is that of permutation: donors of the same conditions are exchanged, which is exact.
 Beside covariates it is the exchanged scores less what covariates explain of them (Freedman and
 Lane). Ranks of few donors give few correlations: orders that give the same one are told apart by
-the residuals themselves, or the test would reject 3 % of nulls where 5 % are meant. The t of a
-rank correlation of ten donors has p < 0.01 in 1.8 % of nulls.
+the residuals themselves, or the test would reject 3 of 100 nulls where 5 are meant. The t of a
+rank correlation of ten donors has p < 0.01 in 1.8 of 100.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def test_elements_of_levels_left_out_are_in_no_total():
     for one in (adata, want):
         scifn.tl.retroelements(one)
     pd.testing.assert_frame_equal(scifn.get.l1(adata), scifn.get.l1(want))
-    assert adata.uns["scifn"]["pseudobulk"]["total_umi"][0] == 6 * 137  # of the genes alone
+    assert adata.uns["scifn"]["pseudobulk"]["rows"]["total_umi"][0] == 6 * 137  # of the genes alone
 
 
 @pytest.mark.parametrize("kind", ["Gene Expression", "TE"])

@@ -184,7 +184,7 @@ def test_runs_of_compiled_kernels_give_what_numpy_gives(cohort, monkeypatch, opt
     for name in slow.obsm:
         pd.testing.assert_frame_equal(fast.obsm[name], slow.obsm[name], rtol=1e-5, atol=1e-7)
     for name in (k.DONORS, k.BOUNDS, k.PSEUDOBULK, k.TYPE_MEANS):
-        one, other = fast.uns["scifn"][name], slow.uns["scifn"][name]
+        one, other = (_slots.table(found, name, "") for found in (fast, slow))
         pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-7)
 
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse, stats
 
 from scifn import _keys as k
+from scifn import get
 from scifn._errors import ArgumentError, DesignError, MissingKeyError, OverwriteError, ScaleError
 from scifn.tl._donors import donors
 from scifn.tl._imbalance import imbalance
@@ -46,7 +47,7 @@ def test_donors_write_tables_and_leave_the_rest(adata):
     assert len(table) == 12
     assert (table["n_pdc"] == 4).all()
     assert table["age"].tolist() == [36.0, 37, 38, 39, 40, 41, 30, 31, 32, 33, 34, 35]
-    sums = adata.uns["scifn"]["pseudobulk"]
+    sums = get.pseudobulk(adata)
     assert len(sums) == 12 * 6
     dense = pd.DataFrame(adata.X.toarray(), adata.obs_names, GENES)
     want = dense.groupby([adata.obs["donor"], adata.obs["label"]]).sum()

@@ -170,7 +170,7 @@ def test_response_of_sums_by_hand(scored):
     assert few.any()
     assert (found["response_type1"].isna() == few).all()
     # what is stored holds sums alone
-    assert "response_type1" not in scored.uns["scifn"]["pseudobulk"]
+    assert "response_type1" not in scored.uns["scifn"]["pseudobulk"]["rows"]
 
 
 def test_each_donor_and_type_that_responds_is_higher_either_way(scored):

@@ -86,6 +86,8 @@ def assert_equal(one, other, at="uns"):
             np.testing.assert_array_equal(one[name].to_numpy(), other[name].to_numpy(), f"{at}")
     elif isinstance(one, float):
         assert one == pytest.approx(other, rel=0, abs=0, nan_ok=True), at
+    elif isinstance(one, np.ndarray) and one.ndim > 1:
+        np.testing.assert_array_equal(one, other, at)
     elif isinstance(one, list | np.ndarray):
         assert list(one) == list(other), at
     else:
@@ -136,7 +138,8 @@ def test_a_run_writes_what_is_promised_and_leaves_the_rest(cohort, done):
     assert set(OBS) == {name for name in done.obs if name.startswith("scifn_")}
     assert {k.TYPE_POSTERIOR, k.CAPACITY, k.LIGAND_EVIDENCE} == set(done.obsm)
     for name, columns in TABLES.items():
-        assert set(columns) <= set(done.uns["scifn"][name].columns), name
+        table = done.uns["scifn"][name]
+        assert set(columns) <= set(table["rows"] if name == k.PSEUDOBULK else table.columns), name
     assert set(TABLES) | {"version", "input", "steps"} <= set(done.uns["scifn"])
     assert done.uns["scifn"]["version"] == scifn.__version__
     assert tuple(done.uns["scifn"]["steps"]) == STEPS
@@ -310,14 +313,19 @@ def test_a_view_gives_what_a_copy_gives(cohort):
 def test_results_read_back_equal(storage, done, tmp_path):
     path = tmp_path / f"x.{storage}"
     done = done.copy()
-    few = done.uns["scifn"][k.PSEUDOBULK].iloc[:, :8]  # zarr takes its time for each column
-    done.uns["scifn"][k.PSEUDOBULK] = few
     cells = ad.AnnData(obs=done.obs, obsm=dict(done.obsm), uns={"scifn": done.uns["scifn"]})
     getattr(cells, f"write_{storage}")(path)
     again = getattr(ad, f"read_{storage}")(path)
     assert_results_equal(done, again)
     pd.testing.assert_frame_equal(scifn.get.donors(done), scifn.get.donors(again), **LOOSE)
     pd.testing.assert_frame_equal(scifn.get.cells(done), scifn.get.cells(again), **LOOSE)
+    sums = [scifn.get.pseudobulk(one) for one in (done, again)]
+    pd.testing.assert_frame_equal(*sums, **LOOSE)
+    # as it was stored before it was packed
+    done.uns["scifn"][k.PSEUDOBULK] = scifn.get.pseudobulk(done).drop(
+        columns=["response_type1", "response_type2_leaning", "response_balance"]
+    )
+    pd.testing.assert_frame_equal(scifn.get.pseudobulk(done), sums[0])
 
 
 #: A file may give another type of string and of index of categories.
@@ -326,7 +334,8 @@ LOOSE = {"check_dtype": False, "check_categorical": False, "check_index_type": F
 
 def test_tables_hold_only_types_that_files_keep(done):
     for name in TABLES:
-        for column, values in done.uns["scifn"][name].items():
+        table = done.uns["scifn"][name]
+        for column, values in (table["rows"] if name == k.PSEUDOBULK else table).items():
             array = values.to_numpy()
             if array.dtype == object:
                 assert {type(value) for value in array} <= {str}, f"{name}.{column}"

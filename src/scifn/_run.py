@@ -211,7 +211,7 @@ def _scratch(adata: AnnData) -> AnnData:
     import anndata as ad
 
     theirs = [name for name in adata.obs if name not in k.owned()]
-    scratch = ad.AnnData(obs=adata.obs[theirs].copy())
+    scratch = ad.AnnData(obs=adata.obs[theirs].copy(deep=False))  # columns are added, none written
     for name in adata.obsm:
         if name not in k.owned():
             scratch.obsm[name] = adata.obsm[name]
@@ -270,10 +270,9 @@ def _commit(adata: AnnData, scratch: AnnData) -> None:
         del adata.obs[name]
     for name in [name for name in adata.obsm if name in k.owned()]:
         del adata.obsm[name]
-    for name in scratch.obs:
-        if name in k.owned():
-            adata.obs[name] = scratch.obs[name].values
-    for name in scratch.obsm:
-        if name in k.owned():
-            adata.obsm[name] = scratch.obsm[name]
+    # moved, so that no column of a million cells is there twice
+    for name in [name for name in scratch.obs if name in k.owned()]:
+        adata.obs[name] = scratch.obs.pop(name).array
+    for name in [name for name in scratch.obsm if name in k.owned()]:
+        adata.obsm[name] = scratch.obsm.pop(name)
     adata.uns[k.UNS] = scratch.uns[k.UNS]

@@ -67,8 +67,49 @@ def table(adata: AnnData, key: str, call: str) -> pd.DataFrame:
     if key not in ours:
         msg = f"uns['{k.UNS}'][{key!r}] is not there: call {call} first."
         raise MissingKeyError(msg)
-    found: pd.DataFrame = ours[key].reset_index(drop=True)
+    stored = ours[key]
+    frame = _unpacked(stored) if isinstance(stored, Mapping) else stored
+    found: pd.DataFrame = frame.reset_index(drop=True)
     return found
+
+
+#: Parts of a packed table.
+_ROWS, _GENES, _UMI = "rows", "genes", "umi"
+
+
+def packed(table: pd.DataFrame, n_heads: int) -> dict[str, Any]:
+    """A table with a column a gene as files like it: its gene columns are one array.
+
+    A file keeps each column of a DataFrame apart, so that one of a thousand columns takes seconds
+    to write.
+
+    Parameters
+    ----------
+    table
+        Columns that name the rows, then a column a gene.
+    n_heads
+        How many of the former there are.
+    """
+    return {
+        _ROWS: table.iloc[:, :n_heads].copy(),
+        _GENES: np.array([str(name) for name in table.columns[n_heads:]], dtype=object),
+        _UMI: table.iloc[:, n_heads:].to_numpy(dtype=np.float64),
+    }
+
+
+def _unpacked(stored: Mapping[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows: pd.DataFrame = stored[_ROWS].reset_index(drop=True)
+    genes = [str(name) for name in stored[_GENES]]
+    umi = pd.DataFrame(np.asarray(stored[_UMI], dtype=np.float64), columns=genes)
+    return pd.concat([rows, umi], axis=1)
+
+
+def pseudobulk(adata: AnnData) -> pd.DataFrame | None:
+    """Sums of donors and cell types; None where there are none."""
+    there = k.PSEUDOBULK in adata.uns.get(k.UNS, {})
+    return table(adata, k.PSEUDOBULK, "scifn.tl.donors") if there else None
 
 
 def need_obs(adata: AnnData, column: str, call: str) -> None:

@@ -108,9 +108,11 @@ def donors(
     -------------------------
     ``.uns["scifn"]["donors"]`` : :class:`pandas.DataFrame`
         A row a donor x condition x visit.
-    ``.uns["scifn"]["pseudobulk"]`` : :class:`pandas.DataFrame`
+    ``.uns["scifn"]["pseudobulk"]`` : :class:`dict`
         UMI of the panel genes summed per donor, condition, visit and cell type, where there is a
-        matrix with counts.
+        matrix with counts: ``rows`` (a DataFrame), ``genes`` and ``umi`` (rows x genes), one array
+        because a table of many columns is slow to write. :func:`scifn.get.pseudobulk` gives them
+        as one table.
     ``.uns["scifn"]["type_means"]`` : :class:`pandas.DataFrame`
         Means of response and capacity over the cells of each donor, condition, visit and cell type,
         with standard errors, after those steps.
@@ -220,7 +222,7 @@ def _apply(
     slot[k.DONORS] = found.table
     slot.pop(k.PSEUDOBULK, None)
     if sums is not None:
-        slot[k.PSEUDOBULK] = sums
+        slot[k.PSEUDOBULK] = _slots.packed(sums, sums.shape[1] - len(genes))
     slot.pop(k.TYPE_MEANS, None)
     means = _donors.type_means(
         adata.obs, adata.obsm.get(k.CAPACITY), found.rows, found.types, found.table

@@ -150,7 +150,7 @@ def _apply(
 
     donors = _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=..., condition=...)")
     donors = _donors.collapse_visits(donors)
-    sums = _slots.store(adata).get(k.PSEUDOBULK)
+    sums = _slots.pseudobulk(adata)
     found = _stats.imbalance(
         donors,
         reference=reference,

@@ -145,7 +145,7 @@ def _apply(
     fraction = None if intronic is None else _fraction(adata, intronic)
     slot = _slots.store(adata)
     rows, types = _donors.cells_of(adata.obs, table, slot["donors_parameters"])
-    sums = slot.get(k.PSEUDOBULK)
+    sums = _slots.pseudobulk(adata)
     species = str(slot.get(k.INPUT, {}).get("species", "human"))
     l1 = _donors.l1_table(elements, fraction, rows, types, table, sums, species)
     together = _donors.collapse_visits(table)

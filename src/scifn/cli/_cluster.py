@@ -112,11 +112,11 @@ def _connected(where: str, closing: ExitStack) -> Any:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError as error:
-        client.close()
         msg = (
             f"--scheduler {where}: the scheduler has no worker. Start some with "
             f"'dask worker {client.scheduler.address}' and run again."
         )
+        client.close()
         raise ClusterError(msg) from error
     return client
 
@@ -129,39 +129,46 @@ def _here(where: str) -> Any:
 
     n = _matrix.n_processors() if where == LOCAL else int(where)
     return LocalCluster(
-        n_workers=n, threads_per_worker=1, dashboard_address=None,
+        n_workers=n, threads_per_worker=1, dashboard_address=":0",
         silence_logs=logging.CRITICAL, env=_KEEP_MEMORY,
     )  # fmt: skip
 
 
-def _ask(client: Any, function: Callable[..., Any], *args: Any) -> dict[str, Any]:
+def _ask(
+    client: Any, function: Callable[..., Any], *args: Any, scheduler: bool = False
+) -> dict[str, Any]:
     """What ``function`` returns, or the error that it raises, on each worker."""
-    found: dict[str, Any] = client.run(function, *args, on_error="return")
+    found: dict[str, Any] = {}
+    if scheduler:
+        try:
+            found["The scheduler"] = client.run_on_scheduler(function, *args)
+        except Exception as error:
+            found["The scheduler"] = error
+    found |= client.run(function, *args, on_error="return")
     return found
 
 
 def _check_versions(client: Any, where: str) -> None:
-    """Refuse workers that cannot run what is sent to them."""
-    ours = {"Python": platform.python_version()}
-    theirs = {"Python": _ask(client, platform.python_version)}
-    parts = {"Python": 2, **_SAME}
-    for name in _SAME:
-        ours[name] = metadata.version(name)
-        theirs[name] = _ask(client, metadata.version, name)
+    """Refuse a cluster that cannot run what is sent to it: the scheduler unpacks it as well."""
+    asked: dict[str, tuple[int, Callable[..., str], tuple[str, ...]]] = {
+        "Python": (2, platform.python_version, ()),
+        **{name: (parts, metadata.version, (name,)) for name, parts in _SAME.items()},
+    }
     wrong: dict[str, list[str]] = {}
-    for name, found in theirs.items():
-        needed = _start(ours[name], parts[name])
-        for worker, version in found.items():
-            if isinstance(version, Exception) or _start(version, parts[name]) != needed:
+    for name, (parts, function, args) in asked.items():
+        needed = _start(function(*args), parts)
+        for process, version in _ask(client, function, *args, scheduler=True).items():
+            if isinstance(version, Exception) or _start(version, parts) != needed:
                 said = "none" if isinstance(version, Exception) else version
-                wrong.setdefault(worker, []).append(f"{name} {said} (needed: {needed})")
+                wrong.setdefault(process, []).append(f"{name} {said} (needed: {needed})")
     if wrong:
-        worker, found_there = next(iter(wrong.items()))
+        process, found = next(iter(wrong.items()))
+        more = f" So do {len(wrong) - 1} more." if len(wrong) > 1 else ""
         msg = (
-            f"--scheduler {where}: {len(wrong)} of {len(theirs['Python'])} workers run other "
-            f"versions than this program. {worker}: {', '.join(found_there)}. Start the workers "
-            f"from the same environment: Python {_start(ours['Python'], 2)} with "
-            f"pip install 'scifn[dask]=={ours['scifn']}' 'dask=={ours['dask']}'."
+            f"--scheduler {where}: what runs there is not the same as here. {process}: "
+            f"{', '.join(found)}.{more} Start scheduler and workers from the same environment: "
+            f"Python {_start(platform.python_version(), 2)} with pip install "
+            f"'scifn[dask]=={metadata.version('scifn')}' 'dask=={metadata.version('dask')}'."
         )
         raise ClusterError(msg)
 

@@ -219,11 +219,12 @@ def _permuted(scores: FloatArray, rows: _Rows, n_permutations: int) -> float:
     alike = rows.alike()
     n_all = math.prod(math.factorial(int(n)) for n in np.bincount(alike))
     exact = n_all <= MAX_EXACT
+    width = 4 * len(x)  # orders, and the scores in them as they come and as they are left
     chunks: Iterator[IntArray]
     if exact:
-        chunks = all_orders(alike, len(x))
+        chunks = all_orders(alike, width)
     else:
-        chunks = orders(alike, n_permutations, np.random.default_rng(0), len(x))
+        chunks = orders(alike, n_permutations, np.random.default_rng(0), width)
     beyond = 0
     for order in chunks:
         moved = x[rows.of_donors(order)]

@@ -105,20 +105,19 @@ def _judge(
 judge = compiled(_judge)
 
 
-def _share_logs(ratio: Any, groups: Any, share: Any, log: Any) -> None:
+def _share_logs(ratio: Any, groups: Any, share: Any, product: Any, held: Any, log: Any) -> None:
     """Sums over the cells of each group of log(1 + (ratio - 1) share), for each share.
 
-    Factors are multiplied up, and the logarithm is taken of forty of them at once.
+    Factors are multiplied up in ``product``, of ones, and the logarithm is taken of forty of them
+    at once; ``held``, of zeros, counts them.
     """
     n = share.size
-    product = np.ones(log.shape)
-    held = np.zeros(log.shape[0], dtype=np.int64)
     for i in range(ratio.size):
-        group = groups[i]
+        group = _U(groups[i])
         more = ratio[i] - 1.0
         if more > LARGE:
             for s in range(n):
-                log[group, s] += np.log1p(more * share[s])
+                log[group, s] += np.log(1.0 + more * share[s])
             continue
         for s in range(n):
             product[group, s] *= 1.0 + more * share[s]
@@ -128,7 +127,6 @@ def _share_logs(ratio: Any, groups: Any, share: Any, log: Any) -> None:
             for s in range(n):
                 log[group, s] += np.log(product[group, s])
                 product[group, s] = 1.0
-    log += np.log(product)
 
 
 def _produces(ratio: Any, groups: Any, share: Any, weights: Any, out: Any) -> None:

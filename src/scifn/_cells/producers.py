@@ -134,9 +134,9 @@ def _compiled_logs(
 ) -> Floats:
     from scifn._cells._compiled import share_logs
 
-    log = np.zeros((n_groups, share.size))
-    share_logs(ratio, groups, share, log)
-    return log
+    log, product = np.zeros((n_groups, share.size)), np.ones((n_groups, share.size))
+    share_logs(ratio, groups, share, product, np.zeros(n_groups, dtype=np.int64), log)
+    return np.asarray(log + np.log(product))
 
 
 def _of_groups(log: Floats, prior: Floats) -> tuple[Floats, Floats]:

@@ -23,6 +23,7 @@ from scifn._cells.background import (
 )
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand, group_of
 from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
+from scifn._cells.sums import matrix_of, tally, weighted
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 
@@ -169,18 +170,18 @@ def _held(view: PanelView) -> dict[str, _Held]:
         for name, mine in genes.items()
     }
     there = [name for name, mine in genes.items() if mine]
-    for start in range(0, view.n_cells, _RUN):
-        rows = slice(start, min(start + _RUN, view.n_cells))
-        part = view.part(rows)
-        umi = part.sums([genes[name] for name in there])
+    every = [gene for name in there for gene in genes[name]]
+    member = matrix_of(every, [dict.fromkeys(genes[name], 1.0) for name in there])
+    compiled = view.n_cells >= COMPILED_FROM
+    for rows, values in view.runs(every, _RUN) if there else ():
+        umi, seen = tally(values, member, compiled=compiled)
         if view.is_fractional:
             umi = np.floor(umi + _ROUNDING)
-            seen = [(part.csr(genes[name]) > 1 - _ROUNDING).sum(axis=1) for name in there]
-        else:
-            seen = list(part.sums([genes[name] for name in there], detected=True).T)
+            values.data = (values.data > 1 - _ROUNDING).astype(np.float32)
+            seen = weighted(values, member, compiled=compiled)
         for i, name in enumerate(there):
-            out[name].umi[rows] = umi[:, i]
-            out[name].n_genes[rows] = np.asarray(seen[i]).ravel()
+            out[name].umi[rows] = umi[i]
+            out[name].n_genes[rows] = seen[i]
     return out
 
 

@@ -31,6 +31,8 @@ FILE_NNZ: Final = 1_000_000
 AHEAD: Final = 2
 #: Bytes a value that work on a block takes beside it, where numpy does it.
 WORK_BYTES: Final = 64
+#: Bytes a value of a stripe of rows, while it is put together.
+STRIPE_BYTES: Final = 40
 #: Least that reading can be done with: a block of this size still amortizes the call.
 LEAST_BYTES: Final = 32 * 1024**2
 _END: Final = object()
@@ -55,6 +57,17 @@ def block_nnz(most: int, bytes_a_value: int, workers: int) -> int:
         return most
     taken = AHEAD * bytes_a_value + workers * (bytes_a_value + WORK_BYTES)
     return max(1, min(most, budget // taken))
+
+
+def stripe_nnz(most: int) -> int:
+    """Values in a stripe of rows that is cut out of columns in a file, as :func:`block_nnz`."""
+    budget = _BUDGET.get()
+    return most if budget is None else max(1, budget // STRIPE_BYTES)
+
+
+def stored_values(matrix: Any) -> int:
+    """Values that a sparse matrix in a file stores."""
+    return int(matrix.group["data"].shape[0])
 
 
 def is_sparse_file(matrix: Any) -> bool:
@@ -114,9 +127,8 @@ def tell(matrix: Any) -> None:
     name = str((matrix.group if is_sparse_file(matrix) else matrix).name).strip("/")
     if getattr(matrix, "format", None) == "csc":
         note(
-            f"{name} is stored by columns (CSC), so that what is kept of all cells is put together "
-            "from a few genes at a time, which is slow. Stored by rows it is read much faster: "
-            "adata.X = adata.X.tocsr(), and write it anew."
+            f"{name} is stored by columns (CSC), which is slow to read cell by cell. Write it anew "
+            "by rows (adata.X = adata.X.tocsr()), if it will be read again."
         )
     if _in_hdf5(array) and is_filtered(array):
         how = array.compression or "a filter"

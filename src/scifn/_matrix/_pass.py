@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scifn._errors import MatrixError
 from scifn._matrix._dask import dask_pass
 from scifn._matrix._panel import Compact, Held, Piece, Plain, merged, packed, unpacked
-from scifn._matrix._rows import map_rows, n_processors, reads_by_column
+from scifn._matrix._rows import map_rows, n_processors
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
@@ -111,7 +111,7 @@ def one_pass(
     how = _How(kind, recover, compiled=large)
     if is_dask(matrix):
         parts = dask_pass(matrix, select, weight, how)
-    elif reads_by_column(matrix) or (is_column_compressed(matrix) and not large):
+    elif is_column_compressed(matrix) and not large:
         read = (
             _reduce(block.matrix, select[block.features], weight[block.features], how, whole=False)
             for block in blocks(matrix)

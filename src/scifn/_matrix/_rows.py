@@ -18,8 +18,8 @@ import scipy.sparse as sp
 
 from scifn._matrix import _storage
 from scifn._matrix._dask import map_dask
-from scifn._matrix._files import ahead, in_file
-from scifn._matrix._progress import counted
+from scifn._matrix._files import ahead, compressed, in_file, stored_values, stripe_nnz, tell
+from scifn._matrix._progress import counted, note
 from scifn._matrix._storage import (
     Block,
     as_csr,
@@ -145,16 +145,34 @@ def _walk(matrix: Any) -> Iterator[Block]:
 
 def _stripes(matrix: Any) -> Iterator[Block]:
     """Whole rows of column-compressed storage: a reading of all columns a stripe."""
-    in_memory = sp.issparse(matrix)
-    nnz = matrix.nnz if in_memory else int(matrix.group["data"].shape[0])
     everything = slice(0, matrix.shape[1])
-    for rows in _storage._row_slices(matrix.shape, -(-nnz // STRIPE_BLOCKS)):
-        if in_memory:
+    if sp.issparse(matrix):
+        for rows in _storage._row_slices(matrix.shape, -(-matrix.nnz // STRIPE_BLOCKS)):
             yield Block(rows, everything, as_csr(matrix[rows]))
-            continue
-        # each column block is cut down before the next is read
-        parts = [block.matrix[rows] for block in file_blocks(matrix)]
-        yield Block(rows, everything, sp.hstack(parts, format="csr"))
+        return
+    tell(matrix)
+    n_stripes = -(-stored_values(matrix) // stripe_nnz(STRIPE_BLOCKS * _storage.BLOCK_NNZ))
+    if n_stripes > 1:
+        note(
+            f"a cell's values are scattered over all of the file, so that it is read {n_stripes:,} "
+            "times; with more memory fewer times."
+        )
+    step = max(1, -(-matrix.shape[0] // max(n_stripes, 1)))
+    for start in range(0, matrix.shape[0], step):
+        rows = slice(start, min(start + step, matrix.shape[0]))
+        yield Block(rows, everything, as_csr(_stripe(matrix, rows)))
+
+
+def _stripe(matrix: Any, rows: slice) -> Any:
+    """Some rows of a CSC matrix in a file; each block of columns is cut down on its way."""
+    values, places, ends = [], [], [np.zeros(1, dtype=np.int64)]
+    for _, block in ahead(compressed(matrix, _storage.BLOCK_NNZ)):
+        kept = np.flatnonzero((block.indices >= rows.start) & (block.indices < rows.stop))
+        values.append(block.data[kept])
+        places.append((block.indices[kept] - rows.start).astype(np.int32))
+        ends.append(ends[-1][-1] + np.searchsorted(kept, block.indptr[1:]))
+    parts = (np.concatenate(values), np.concatenate(places), np.concatenate(ends))
+    return sp.csc_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]), copy=False)
 
 
 def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:

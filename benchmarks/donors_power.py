@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import donors_simulated as simulated
 import numpy as np
-import pandas as pd
 from _shared import Sheet
 from donors_simulated import COHORTS, by_cohort, draw, rate, tables
 
+from scifn._stats.shrinkage import RATIO, shrunken
+
 #: Cohorts by donors an arm: the gain at six is small, and needs most of them to be seen.
 MANY, SEED = {6: 20_000, 10: 10_000, 20: 10_000, 8: 10_000}, 9000
-READOUTS = ("logit_pdc", "lr_pdc_breg")
+#: Readout -> place of its second part; None: all other cells.
+READOUTS: dict[str, int | None] = {"logit_pdc": None, "lr_pdc_breg": 1}
+FIRST = next(iter(READOUTS))
 #: Power of the logit t-test and of propeller in R on the task's own 1,000 draws; propeller's level.
 TOLD = {6: (0.354, 0.413, 0.058), 10: (0.552, 0.585, 0.079), 20: (0.883, 0.887, 0.059)}
 #: Cells a donor in the group and in the reference, and arms, without any difference.
@@ -49,9 +52,8 @@ def unequal(sheet: Sheet) -> None:
     for arms, depths in UNLIKE.items():
         for i, cells in enumerate(depths):
             counts = draw(arms, seed=SEED + 50 + i, cohorts=MANY[8], cells=cells, spread=0.5)
-            table = tables(counts)
             for name in READOUTS:
-                t, p = _both(table, name, arms)
+                t, p = _both(counts, name, arms)
                 words = f"{arms[0]} v {arms[1]} donors, {cells[0]:,} v {cells[1]:,} cells: {name}"
                 met = max(rate(t), rate(p)) <= 0.065
                 sheet.row(words, f"{rate(t):.4f} {rate(p):.4f}", "<= 0.065", met)
@@ -67,28 +69,24 @@ def against_t(
         draw(arms, fold=f, seed=seed + i, spread=spread, cohorts=cohorts)
         for i, f in enumerate((0.5, 1.0))
     )
-    first, second = tables(halved), tables(same)
     for name in READOUTS:
-        t, p = _both(first, name, arms)
-        t0, p0 = _both(second, name, arms)
+        t, p = _both(halved, name, arms)
+        t0, p0 = _both(same, name, arms)
         sheet.row(f"{name}: t-test, p_value (level {rate(t0):.4f})", rate(t))
         sheet.row(f"{name}: p_permutation (level {rate(p0):.4f})", rate(p))
         more, error = difference(p, t)
         met = (
-            bool(more > 2 * error and rate(p0) <= 0.05 + _error(cohorts))
-            if name == READOUTS[0]
-            else None
+            bool(more > 2 * error and rate(p0) <= 0.05 + _error(cohorts)) if name == FIRST else None
         )
         target = "above 0 by two errors, level held" if met is not None else ""
         sheet.row(f"{name}: p_permutation less t", f"{more:+.4f} ± {error:.4f}", target, met)
-    t, _ = _both(first, READOUTS[0], arms)
+    t, _ = _both(halved, FIRST, arms)
     best = simulated.permutation(_likelihood_ratio(halved, arms), arms)
     more, error = difference(best, t)
     sheet.row("the most that an exact test of these counts can find", rate(best))
     sheet.row("the same, less t", f"{more:+.4f} ± {error:.4f}")
     found, held = (
-        simulated.t_test(simulated.held(table, READOUTS[0], arms), arms)
-        for table in (first, second)
+        simulated.t_test(_held(_parts(counts, FIRST), arms), arms) for counts in (halved, same)
     )
     more, error = difference(found, t)
     sheet.row(f"t-test of the held values, not exact (level {rate(held):.4f})", rate(found))
@@ -106,11 +104,24 @@ def _error(cohorts: int) -> float:
     return float(2 * np.sqrt(0.05 * 0.95 / cohorts))
 
 
-def _both(table: pd.DataFrame, name: str, arms: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def _parts(counts: np.ndarray, name: str) -> np.ndarray:
+    """Both counts of a log ratio, (cohorts, donors, 2): as in the donor table, without its notes."""
+    at = READOUTS[name]
+    pdc = counts[..., 0]
+    other = counts.sum(axis=-1) - pdc if at is None else counts[..., at]
+    return np.stack([pdc, other], axis=-1)
+
+
+def _held(parts: np.ndarray, arms: tuple[int, int]) -> np.ndarray:
+    """What is permuted, (cohorts, donors)."""
+    return shrunken(parts, RATIO, np.ones((sum(arms), 1)))[..., 0]
+
+
+def _both(counts: np.ndarray, name: str, arms: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """p_value and p_permutation of every cohort."""
-    y = by_cohort(table[name].to_numpy(), arms)[..., 0]
-    values = simulated.held(table, name, arms)
-    return simulated.t_test(y, arms), simulated.permutation(values, arms)
+    parts = _parts(counts, name)
+    y = np.log((parts[..., 0] + 0.5) / (parts[..., 1] + 0.5))
+    return simulated.t_test(y, arms), simulated.permutation(_held(parts, arms), arms)
 
 
 def _likelihood_ratio(counts: np.ndarray, arms: tuple[int, int]) -> np.ndarray:

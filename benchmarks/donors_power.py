@@ -105,7 +105,7 @@ def _error(cohorts: int) -> float:
 
 
 def _parts(counts: np.ndarray, name: str) -> np.ndarray:
-    """Both counts of a log ratio, (cohorts, donors, 2): as in the donor table, without its notes."""
+    """Both counts of a log ratio, as in the donor table: (cohorts, donors, 2)."""
     at = READOUTS[name]
     pdc = counts[..., 0]
     other = counts.sum(axis=-1) - pdc if at is None else counts[..., at]

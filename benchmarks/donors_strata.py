@@ -267,7 +267,7 @@ def serum_limit(sheet: Sheet) -> None:
         for n in LEVELS_OF:
             rng = np.random.default_rng(n)
             above = []
-            for _ in range(COHORTS // 5):
+            for _ in range(COHORTS // 10):
                 values = 10 ** rng.normal(size=n)
                 limit, _how = upper_limit(floored(values, lod), lod, 5)
                 above.append(stats.norm.sf(np.log10(limit)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scifn import _keys as k
-from scifn import _slots, _view
+from scifn import _matrix, _slots, _view
 from scifn._cells import annotate as identity
 from scifn._cells import capacity as capacity_
 from scifn._cells import production as production_
@@ -148,11 +148,13 @@ def run(
     elements, lacking = _elements(adata, view, features)
     scratch = _scratch(adata)
     steps: dict[str, str] = {}
+    _matrix.stage("cell identity")
     _annotate._apply(
         scratch, view, sample=sample, labels=labels,
         mapping=mapping if labels else None, clusters=clusters, protein=surface, doublets=doublets,
     )  # fmt: skip
     steps["annotate"] = "done"
+    _matrix.stage("evidence of production")
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)
     try:
         _production._apply(
@@ -164,8 +166,10 @@ def run(
     except ScaleError as error:
         steps["production"] = f"not_measurable: {error}"
     for step, part in (("capacity", _capacity), ("response", _response)):
+        _matrix.stage(step)
         part._apply(scratch, view, condition=condition, reference=reference, model=model)
         steps[step] = "done"
+    _matrix.stage("donors")
     _donors._apply(
         scratch, view, donor=donor, condition=condition, visit=visit, cell_type=cell_type,
         mapping=mapping if cell_type != k.CELL_TYPE else None,
@@ -173,6 +177,8 @@ def run(
         cells_per_ul=cells_per_ul, missing=missing,
     )  # fmt: skip
     steps["donors"] = "done"
+    del view  # what was kept of the cells is most of the memory, and not needed any more
+    _matrix.stage("comparisons of donors")
     _imbalance._apply(
         scratch, reference=reference, contrasts=contrasts, covariates=covariates, block=block,
         paired=paired, n_permutations=n_permutations, rng=rng,

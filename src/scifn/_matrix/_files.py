@@ -37,7 +37,7 @@ STRIPE_BYTES: Final = 40
 LEAST_BYTES: Final = 32 * 1024**2
 _END: Final = object()
 
-_BUDGET: ContextVar[int | None] = ContextVar("scifn_budget", default=None)
+_BUDGET: ContextVar[int | None] = ContextVar("budget", default=None)
 
 
 @contextmanager

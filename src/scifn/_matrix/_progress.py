@@ -28,7 +28,7 @@ class Watcher(Protocol):
         """What is done now, after the reading."""
 
 
-_WATCHER: ContextVar[Watcher | None] = ContextVar("scifn_watcher", default=None)
+_WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 @contextmanager

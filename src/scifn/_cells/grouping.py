@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -30,14 +30,14 @@ def allowed(
             raise ArgumentError("mapping= places labels: give the column of labels with labels=.")
         return None
     mapping = _mapping(mapping)
-    values = _slots.words(labels)
-    strange = [label for label in mapping if label not in set(values)]
+    codes_, names = _slots.coded(labels)
+    strange = [label for label in mapping if label not in set(names)]
     if strange:
-        there = ", ".join(map(repr, values.unique()[:20]))
+        there = ", ".join(map(repr, names[:20]))
         msg = f"mapping= places {', '.join(map(repr, strange))}, but the labels are {there}."
         raise ArgumentError(msg)
     known = {name: name for name in (*k.CELL_TYPES, *k.LINEAGES)}
-    places = {label: mapping.get(label, known.get(label, "")) for label in values.unique()}
+    places = {label: mapping.get(label, known.get(label, "")) for label in names}
     for label, place in {**mapping, **places}.items():
         if place and place not in known:
             msg = (
@@ -45,11 +45,11 @@ def allowed(
                 f"{', '.join(k.CELL_TYPES)}. Lineages: {', '.join(k.LINEAGES)}."
             )
             raise ArgumentError(msg)
-    placed = values.map(places)
-    return {
-        name: np.asarray((placed == "") | placed.map(_lets(name)), dtype=bool)
-        for name in k.CELL_TYPES
-    }
+    out = {}
+    for name in k.CELL_TYPES:
+        lets = _lets(name) | {"": True}
+        out[name] = np.array([lets[places[label]] for label in names], dtype=bool)[codes_]
+    return out
 
 
 def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
@@ -63,7 +63,7 @@ def _mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
 
 def unplaced(labels: pd.Series, mapping: Mapping[str, str] | None) -> str:
     """A sentence on labels that bind nothing, or that no component stands for; "" if all bind."""
-    places = {label: _mapping(mapping).get(label, label) for label in _slots.words(labels).unique()}
+    places = {label: _mapping(mapping).get(label, label) for label in _slots.coded(labels)[1]}
     known = {*k.CELL_TYPES, *k.LINEAGES}
     free = sorted(label for label, place in places.items() if place not in known)
     tissue = sorted(label for label, place in places.items() if place in TISSUE)
@@ -96,9 +96,7 @@ def _lets(name: str) -> dict[str, bool]:
     return out
 
 
-def disagreement(
-    labels: pd.Series, called: pd.Categorical, mapping: Mapping[str, str] | None
-) -> pd.DataFrame:
+def disagreement(labels: pd.Series, called: Any, mapping: Mapping[str, str] | None) -> pd.DataFrame:
     """Cells per label and call, with whether the two agree (label, cell_type, n_cells, status).
 
     ``called`` is what the transcripts say without the labels.
@@ -106,10 +104,17 @@ def disagreement(
     The status is "agrees", "differs", or "no place" of a label that is neither a cell type or
     lineage nor in the mapping: it has bound nothing.
     """
-    table = pd.DataFrame(
-        {"label": _slots.words(labels).to_numpy(), "cell_type": np.asarray(called, dtype=object)}
-    )
-    counts = table.value_counts(sort=False).rename("n_cells").reset_index()
+    codes_, names = _slots.coded(labels)
+    of, found_kinds = pd.factorize(called)
+    kinds = [str(kind) for kind in found_kinds]
+    found = np.bincount(codes_ * len(kinds) + of, minlength=len(names) * len(kinds))
+    rows = [
+        (label, kind, int(found[i * len(kinds) + j]))
+        for i, label in enumerate(names)
+        for j, kind in enumerate(kinds)
+        if found[i * len(kinds) + j]
+    ]
+    counts = pd.DataFrame(sorted(rows), columns=["label", "cell_type", "n_cells"])
     places = {label: _mapping(mapping).get(label, label) for label in counts["label"]}
     known = {*k.CELL_TYPES, *k.LINEAGES}
     counts["status"] = [

@@ -261,18 +261,20 @@ def serum_limit(sheet: Sheet) -> None:
         "Serum: further controls above the limit, by number of controls",
         "log-normal values; 0.025 is meant, and holds where most controls are detected",
     )
-    for detected in (1.0, 0.8, 0.5, 0.2):
+    for detected, sizes, cohorts in (
+        (1.0, LEVELS_OF, COHORTS), (0.6, LEVELS_OF[1:], 400), (0.3, LEVELS_OF[1:], 400),
+    ):  # fmt: skip
         lod = float(10 ** stats.norm.isf(detected)) if detected < 1 else -np.inf
         found = []
-        for n in LEVELS_OF:
+        for n in sizes:
             rng = np.random.default_rng(n)
             above = []
-            for _ in range(COHORTS // 10):
+            for _ in range(cohorts):
                 values = 10 ** rng.normal(size=n)
                 limit, _how = upper_limit(floored(values, lod), lod, 5)
                 above.append(stats.norm.sf(np.log10(limit)))
             found.append(f"{np.mean(above):.3f}")
-        what = f"{detected:.0%} of controls detected, of 5 / 10 / 20 controls"
+        what = f"{detected:.0%} of controls detected, of {' / '.join(map(str, sizes))} controls"
         sheet.row(what, " ".join(found))
 
 

@@ -51,6 +51,8 @@ def cluster(where: str, path: Path) -> Iterator[None]:
     """
     with ExitStack() as closing:
         client = closing.enter_context(_connected(where, closing))
+        # only now: one that never got through must not stay in use
+        closing.enter_context(client.as_current())
         _check_versions(client, where)
         _check_file(client, path)
         yield
@@ -77,7 +79,7 @@ def check(where: str | None) -> None:
 
 
 def _connected(where: str, closing: ExitStack) -> Any:
-    """A client that is in use from now on, and has a worker."""
+    """A client that has a worker."""
     import dask
     from distributed import Client
 
@@ -87,12 +89,12 @@ def _connected(where: str, closing: ExitStack) -> Any:
     quiet.setLevel(logging.CRITICAL)
     closing.enter_context(dask.config.set({"distributed.comm.timeouts.connect": f"{PATIENCE}s"}))
     if where == LOCAL or where.isdigit():
-        return Client(closing.enter_context(_here(where)))
+        return Client(closing.enter_context(_here(where)), set_as_default=False)
     to: dict[str, Any] = {"address": where}
     if Path(where).is_file():
         to = {"scheduler_file": where}
     try:
-        client = Client(**to, timeout=PATIENCE)
+        client = Client(**to, timeout=PATIENCE, set_as_default=False)
     except (OSError, TimeoutError) as error:
         msg = (
             f"--scheduler {where}: nobody answers there within {PATIENCE} s. Start one with 'dask "

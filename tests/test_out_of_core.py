@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from itertools import pairwise
 
@@ -383,9 +384,14 @@ def test_too_little_memory(adata, counted, tmp_path, capsys):
     assert _read.budget(loaded, 10**9) < _read.budget(opened, 10**9)
 
 
-def test_small_files_are_loaded_and_large_ones_are_not(adata, counted, tmp_path, monkeypatch):
+def test_small_files_are_loaded_and_large_ones_are_not(
+    adata, counted, tmp_path, monkeypatch, capsys
+):
     _, path = write(adata, counted, "csr", "h5ad", tmp_path)
     assert sp.issparse(_read.read(path).X)
+    assert re.fullmatch(
+        r"note: x.h5ad: its matrices \(\d+ kB\) are loaded.\n", capsys.readouterr().err
+    )
     monkeypatch.setattr(_memory, "available", lambda: 4 * 1000)
     assert not sp.issparse(_read.read(path).X)
     monkeypatch.setattr(_memory, "available", lambda: 4 * 10**9)

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -149,25 +150,6 @@ class _Rows:
         """Donors."""
         return int(self.who.max()) + 1
 
-    def alike(self) -> IntArray:
-        """A code a donor; those of one code have the same conditions and can be exchanged."""
-        seen: dict[tuple[int, ...], int] = {}
-        return np.array(
-            [
-                seen.setdefault(tuple(sorted(self.stratum[self.who == i].tolist())), len(seen))
-                for i in range(self.n)
-            ],
-            dtype=np.int64,
-        )
-
-    def of_donors(self, order: IntArray) -> IntArray:
-        """Row that each row is exchanged with, (m, n_rows), in orders of donors (m, n)."""
-        first = np.lexsort((self.stratum, self.who))
-        start = np.searchsorted(self.who[first], np.arange(self.n))
-        slot = np.empty(len(first), dtype=np.int64)
-        slot[first] = np.arange(len(first)) - start[self.who[first]]
-        return np.asarray(first[start[order[:, self.who]] + slot])
-
 
 def _residual(values: FloatArray, q: FloatArray) -> FloatArray:
     """What conditions and covariates leave of a readout; zeros where that is nothing."""
@@ -216,22 +198,54 @@ def _permuted(scores: FloatArray, rows: _Rows, n_permutations: int) -> float:
     observed = abs(float(_correlation(_averaged(leftover(x, rows.q), rows), y)))
     if not np.isfinite(observed):
         return float("nan")
-    alike = rows.alike()
-    n_all = math.prod(math.factorial(int(n)) for n in np.bincount(alike))
-    exact = n_all <= MAX_EXACT
-    width = 4 * len(x)  # orders, and the scores in them as they come and as they are left
-    chunks: Iterator[IntArray]
-    if exact:
-        chunks = all_orders(alike, width)
-    else:
-        chunks = orders(alike, n_permutations, np.random.default_rng(0), width)
+    places = tuple(zip(rows.stratum.tolist(), rows.who.tolist(), strict=True))
+    n_all, chunks = _orders(places, n_permutations)
     beyond = 0
     for order in chunks:
-        moved = x[rows.of_donors(order)]
+        moved = x[order]
         left = moved - (moved @ rows.q) @ rows.q.T
         found = np.abs(_correlation(_averaged(left, rows), y))
         beyond += int((found >= observed - _TIE).sum())
-    return beyond / n_all if exact else (beyond + 1) / (n_permutations + 1)
+    return beyond / n_all if n_all <= MAX_EXACT else (beyond + 1) / (n_permutations + 1)
+
+
+@lru_cache(maxsize=2)
+def _orders(
+    places: tuple[tuple[int, int], ...], n_permutations: int
+) -> tuple[int, tuple[NDArray[np.int32], ...]]:
+    """Orders of the rows (condition, donor) of each, all of them or random; and how many exist.
+
+    The rows of a table are mostly of the same donors, whose orders are made once.
+    """
+    stratum, who = np.array(places, dtype=np.int64).T
+    alike = _alike(stratum, who)
+    n_all = math.prod(math.factorial(int(n)) for n in np.bincount(alike))
+    width = 4 * len(who)  # orders, and the scores in them as they come and as they are left
+    chunks: Iterator[IntArray]
+    if n_all <= MAX_EXACT:
+        chunks = all_orders(alike, width)
+    else:
+        chunks = orders(alike, n_permutations, np.random.default_rng(0), width)
+    return n_all, tuple(_of_rows(order, stratum, who).astype(np.int32) for order in chunks)
+
+
+def _alike(stratum: IntArray, who: IntArray) -> IntArray:
+    """A code a donor; those of one code have the same conditions and can be exchanged."""
+    own: dict[int, list[int]] = {}
+    for place, donor in zip(stratum.tolist(), who.tolist(), strict=True):
+        own.setdefault(donor, []).append(place)
+    seen: dict[tuple[int, ...], int] = {}
+    codes = [seen.setdefault(tuple(sorted(own[i])), len(seen)) for i in range(len(own))]
+    return np.array(codes, dtype=np.int64)
+
+
+def _of_rows(order: IntArray, stratum: IntArray, who: IntArray) -> IntArray:
+    """Row that each row is exchanged with, (m, n_rows), in orders of donors (m, n_donors)."""
+    first = np.lexsort((stratum, who))
+    start = np.searchsorted(who[first], np.arange(order.shape[1]))
+    slot = np.empty(len(first), dtype=np.int64)
+    slot[first] = np.arange(len(first)) - start[who[first]]
+    return np.asarray(first[start[order[:, who]] + slot])
 
 
 def _interval(rho: float, df: int, level: float) -> tuple[float, float]:

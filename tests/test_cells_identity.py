@@ -23,6 +23,7 @@ from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import annotate as model
 from scifn._cells import grouping, identity, second, shown
+from scifn._cells.clusters import consensus
 from scifn._cells.likelihood import LOG_STEP
 from scifn._cells.profiles import (
     COMPONENTS,
@@ -660,7 +661,7 @@ def evidence_of(posterior):
 def test_consensus_by_hand():
     """Two clusters of two; the unclear cells take the ratio of their cluster to all cells."""
     own = [[0.99, 0.01], [0.4, 0.6], [0.02, 0.98], [0.6, 0.4]]
-    found = identity.consensus(evidence_of(own), np.array([0, 0, 1, 1]))
+    found = consensus(evidence_of(own), np.array([0, 0, 1, 1]))
     typical = np.mean(own, axis=0)
     first, second = np.mean(own[:2], axis=0) / typical, np.mean(own[2:], axis=0) / typical
     np.testing.assert_array_equal(found[[0, 2]], np.array(own)[[0, 2]])
@@ -680,7 +681,7 @@ def test_consensus_keeps_a_clear_lineage():
         breg_log_odds=np.full(41, np.nan),
         enough=np.ones(41, dtype=bool),
     )
-    found = identity.consensus(evidence, np.repeat([0, 1], [21, 20]))
+    found = consensus(evidence, np.repeat([0, 1], [21, 20]))
     np.testing.assert_allclose(found[0, 0], 0.04)
     np.testing.assert_allclose(found[0, 1:].sum(), 0.96)
     np.testing.assert_array_equal(found[1:21], evidence.posterior[1:21])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._cells import clusters as clusters_
 from scifn._cells import codes, identity, second, shown, told
 from scifn._cells.calls import Cells, Kept, Panel, asdc_rates, columns_of, il10, typical_of
 from scifn._cells.likelihood import Tables
@@ -90,7 +91,7 @@ def annotate(
     panel = _panel(view, found, types, b_cells=b_cells)
     runs = _Runs(view, panel, allowed, clusters, doublet)
     threads = threads_for(view.n_cells)
-    typical: tuple[identity.Typical | None, identity.Typical | None] = (None, None)
+    typical: tuple[clusters_.Typical | None, clusters_.Typical | None] = (None, None)
     if clusters is not None:
         typical = typical_of(panel, runs, int(clusters.max(initial=-1)) + 1, threads)
     out = _Output(view.n_cells, panel.columns, bounded=allowed is not None)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._cells import clusters as clusters_
 from scifn._cells import codes, identity, second, shown, told
 from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.codes import Codes
@@ -71,8 +72,8 @@ class Cells:
 def columns_of(
     panel: Panel,
     cells: Cells,
-    free_typical: identity.Typical | None,
-    bound_typical: identity.Typical | None,
+    free_typical: clusters_.Typical | None,
+    bound_typical: clusters_.Typical | None,
 ) -> dict[str, Any]:
     """Columns of a run of cells."""
     view, types, doublet = cells.view, panel.types, cells.doublet
@@ -151,12 +152,12 @@ def _evidence(
 
 def typical_of(
     panel: Panel, runs: Sequence[Cells], n_clusters: int, threads: int
-) -> tuple[identity.Typical, identity.Typical]:
+) -> tuple[clusters_.Typical, clusters_.Typical]:
     """Mean posteriors of the clusters, free and within the user's labels.
 
     The cells are looked at twice, for their posteriors are large.
     """
-    free, bound = identity.Sums(n_clusters), identity.Sums(n_clusters)
+    free, bound = clusters_.Sums(n_clusters), clusters_.Sums(n_clusters)
 
     def look(at: int) -> tuple[Any, identity.Evidence, identity.Evidence | None]:
         cells = runs[at]
@@ -169,12 +170,12 @@ def typical_of(
 
 
 def _settled(
-    evidence: identity.Evidence, cells: Cells, typical: identity.Typical | None
+    evidence: identity.Evidence, cells: Cells, typical: clusters_.Typical | None
 ) -> identity.Evidence:
     """With the consensus of the clusters, where there are any."""
     if typical is None or cells.clusters is None:
         return evidence
-    return replace(evidence, posterior=identity.consensus(evidence, cells.clusters, typical))
+    return replace(evidence, posterior=clusters_.consensus(evidence, cells.clusters, typical))
 
 
 def _asdc_odds(panel: Panel, view: PanelView, tally: shown.Tally) -> Floats:

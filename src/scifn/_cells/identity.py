@@ -309,11 +309,11 @@ def _breg(likelihood: Floats, types: list[str]) -> Floats:
 
 def by_lineage(evidence: Evidence) -> tuple[tuple[str, ...], Floats]:
     """Posterior summed over the types of each lineage; doublets are a column of their own."""
-    names, member = _member(evidence.types)
-    return names, evidence.posterior @ member
+    names, of_lineage = lineages_of(evidence.types)
+    return names, evidence.posterior @ of_lineage
 
 
-def _member(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
+def lineages_of(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
     """Lineages of the types, and types x lineages: one where the type is of the lineage."""
     groups = [group_of(name) for name in types]
     names = tuple(dict.fromkeys(groups))
@@ -357,68 +357,6 @@ def labels(evidence: Evidence) -> tuple[Codes, NDArray[np.float32]]:
 def group_of(name: str) -> str:
     """Lineage of a type; doublets are a group of their own."""
     return k.DOUBLET if name == k.DOUBLET else k.LINEAGE_OF[name]
-
-
-@dataclass(frozen=True)
-class Typical:
-    """Mean posterior of each cluster (clusters x types), and of all cells."""
-
-    of_cluster: Floats
-    of_all: Floats
-
-
-class Sums:
-    """Posteriors summed over each cluster, run of cells after run: :class:`Typical` at the end."""
-
-    def __init__(self, n_clusters: int) -> None:
-        self._n = np.zeros(n_clusters)
-        self._sums = np.zeros((n_clusters, 1))
-
-    def add(self, evidence: Evidence, clusters: NDArray[np.int64]) -> None:
-        """Add a run of cells, of clusters 0 to n - 1."""
-        size = self._n.size
-        self._n += np.bincount(clusters, minlength=size)
-        columns = evidence.posterior.T
-        found = [np.bincount(clusters, weights=column, minlength=size) for column in columns]
-        self._sums = self._sums + np.stack(found, axis=1)
-
-    def typical(self) -> Typical:
-        """Means of what was added."""
-        n = np.maximum(self._n, 1.0)[:, None]
-        return Typical(self._sums / n, self._sums.sum(axis=0) / max(self._n.sum(), 1.0))
-
-
-def consensus(
-    evidence: Evidence,
-    clusters: NDArray[np.int64],
-    typical: Typical | None = None,
-    *,
-    clear: float = 0.95,
-) -> Floats:
-    """Posterior in which a cell with little evidence takes its cluster's.
-
-    The mean posterior of a cluster, relative to that of all cells, weighs those of its cells. A
-    cell whose own best type is at ``clear`` or above is left as it is; one whose lineage is so
-    keeps the lineage's posterior, and the cluster weighs the types within it. ``typical`` are the
-    means where these cells are some of many.
-    """
-    if typical is None:
-        sums = Sums(int(clusters.max(initial=-1)) + 1)
-        sums.add(evidence, clusters)
-        typical = sums.typical()
-    own = evidence.posterior
-    _, lineages = by_lineage(evidence)
-    settled = lineages.max(axis=1) >= clear
-    best = _member(evidence.types)[1].T[lineages.argmax(axis=1)]
-    out = own.copy()
-    at = np.flatnonzero(own.max(axis=1) < clear)
-    held = own[at] * np.where(settled[at, None], best[at], 1.0)
-    weight = (typical.of_cluster + 1e-6) / (typical.of_all + 1e-6)
-    moved = held * weight[clusters[at]]
-    sums_ = moved.sum(axis=1, keepdims=True)
-    share = np.divide(moved, sums_, out=moved, where=sums_ > 0)
-    out[at] = own[at] - held + share * held.sum(axis=1, keepdims=True)
-    return out
 
 
 def without_own_genes(called: Codes, evidence: Evidence, shows: Bools) -> Codes:

@@ -32,7 +32,7 @@ Values = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
 #: Cells whose ligands are summed at once.
-_RUN: Final = 65_536
+_RUN: Final = 32_768
 #: Strong calls among T cells above which a sample is withheld.
 NULL_FAIL: Final = 1e-4
 MIN_NULL_FAIL: Final = 2

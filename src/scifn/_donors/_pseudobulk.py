@@ -17,7 +17,7 @@ from scifn._donors._labels import IntArray
 #: Cells from which on compiling pays.
 COMPILED_FROM: Final = 20_000
 #: Cells whose counts are there at once.
-RUN: Final = 65_536
+RUN: Final = 32_768
 
 
 def pseudobulk(

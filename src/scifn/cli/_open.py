@@ -156,10 +156,11 @@ def _table(group: Any) -> pd.DataFrame:
 
 
 def _short(column: Any) -> Any:
+    """Words that repeat as categories; anything else as it is."""
     import pandas as pd
 
     if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
-        short = pd.Categorical(column)
-        if len(short.categories) <= len(short) // 2:
-            return short
+        coded = pd.Categorical(column)
+        if len(coded.categories) <= len(coded) // 2:
+            return coded
     return column

@@ -222,6 +222,7 @@ def spread(adata: AnnData, path: Path) -> AnnData:
     return ad.AnnData(
         X=None if adata.X is None else lazy(adata.X),
         obs=adata.obs, var=adata.var, uns=adata.uns, obsm=dict(adata.obsm),
-        layers={name: lazy(matrix) for name, matrix in adata.layers.items()},
+        # newer releases of anndata keep X among the layers, under None
+        layers={name: lazy(one) for name, one in adata.layers.items() if name is not None},
         raw=None if raw is None else {"X": lazy(raw.X), "var": raw.var},
     )  # fmt: skip

@@ -171,7 +171,7 @@ class Lines:
         line = f"  {what:<58} {text:>9} {unit:<10} {target:<12} {mark:<7} {beside}"
         print(line.rstrip(), flush=True)
         self.rows.append(
-            {"part": self.part, "what": what, "value": round(float(value), 6), "unit": unit,
+            {"part": self.part, "what": what, "value": float(f"{value:.6g}"), "unit": unit,
              "target": target, "met": None if met is None else bool(met)}
         )  # fmt: skip
         if cpu is not None:
@@ -207,13 +207,15 @@ def _close(sheet: Lines, what: str, ours: Any, theirs: Any) -> None:
     sheet.row(what, gap, "", "<= 1e-05", gap <= 1e-5)
 
 
-def timed(sheet: Lines, adata: ad.AnnData, rounds: int, peer_rounds: int) -> None:
+def timed(sheet: Lines, adata: ad.AnnData, rounds: int, peer_rounds: int, asked: list[str]) -> None:
     """Every contender in turn."""
-    log = logs(adata) if t.has("scanpy") else None
+    log = logs(adata) if t.has("scanpy") and "scanpy" in asked else None
     found = contenders(adata, log)
-    for name in ("scanpy", "pyucell"):
-        if not t.has(name):
-            print(f"  {name} is not installed: left out")
+    if "pyucell" not in asked:
+        found.pop(UCELL, None)
+    for name in PEERS:
+        if not t.has(name) or name not in asked:
+            print(f"  {name} is {'not asked for' if t.has(name) else 'not installed'}: left out")
     warm = ad.AnnData(adata.X[:WARM].copy(), adata.obs[:WARM].copy(), adata.var)
     for call in contenders(warm, None if log is None else logs(warm[:500].copy())).values():
         call()
@@ -221,8 +223,9 @@ def timed(sheet: Lines, adata: ad.AnnData, rounds: int, peer_rounds: int) -> Non
     with steps.watched():
         peers = {name: call for name, call in found.items() if name in (SCANPY, UCELL)}
         ours = {name: call for name, call in found.items() if name not in peers}
-        taken = t.turns({**ours, **peers}, min(rounds, peer_rounds))
-        more = t.turns(ours, rounds - min(rounds, peer_rounds))
+        together = min(rounds, peer_rounds) if peers else 0
+        taken = t.turns({**ours, **peers}, together)
+        more = t.turns(ours, rounds - together)
     for name, clocks in more.items():
         for clock, values in clocks.items():
             taken[name][clock] += values
@@ -437,6 +440,7 @@ def child_first(path: Path, name: str, n_cells: int) -> dict[str, float]:
 
 
 # --- the program -------------------------------------------------------------------------
+PEERS = ("scanpy", "pyucell")
 PARTS = ("agreement", "time", "donors", "memory", "first")
 
 
@@ -445,6 +449,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer-rounds", type=int, default=1, help="rounds of scanpy and pyucell")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--file", type=Path, help="a file of benchmarks/_large.py, if there is one")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path, help="write every figure; other sizes and parts stay")
@@ -485,7 +490,7 @@ def measure(path: Path, options: argparse.Namespace) -> Lines:
         agreement(sheet, adata)
         _mark(sheet, "agreement")
     if "time" in options.only:
-        timed(sheet, adata, options.rounds, options.peer_rounds)
+        timed(sheet, adata, options.rounds, options.peer_rounds, options.peers)
         _mark(sheet, "time")
     if "donors" in options.only:
         statistics(sheet, adata)

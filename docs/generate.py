@@ -13,6 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from scale_tables import scale
+
 from scifn import _keys, genesets
 
 TEXTS = tomllib.loads((Path(__file__).parent / "columns.toml").read_text(encoding="utf-8"))
@@ -53,6 +55,7 @@ def everything(folder: Path) -> None:
         "identity.inc.md": figures("identity"),
         "interferon.inc.md": figures("interferon"),
         "donors.inc.md": figures("donors"),
+        **scale(markdown),
         "errors.rst": "Errors\n======\n\n.. automodule:: scifn._errors\n   :members:\n",
         "top.rst": api("scifn", "The whole job", ["run", "report"]),
         **{f"{name}.rst": api(f"scifn.{name}", title) for name, title in MODULES.items()},

@@ -397,12 +397,25 @@ def test_another_server_answers(impatient, files, tmp_path, capsys):
     assert "no Dask scheduler of this version" in capsys.readouterr().err
 
 
-def test_a_scheduler_without_workers(impatient, files, tmp_path, capsys):
-    with distributed.LocalCluster(
-        n_workers=0, processes=False, dashboard_address=":0", protocol="tcp"
-    ) as empty:
-        assert scheduled(files["csr.h5ad"], empty.scheduler_address, tmp_path / "out") == 2
-    assert "the scheduler has no worker" in capsys.readouterr().err
+class Lonely:
+    """A client whose scheduler answers, but has no worker."""
+
+    scheduler = SimpleNamespace(address="tcp://a:1")
+
+    def __init__(self, **_):
+        self.status = "running"
+
+    def wait_for_workers(self, n, timeout):
+        raise TimeoutError
+
+    def close(self):
+        self.status = "closed"
+
+
+def test_a_scheduler_without_workers(impatient, files, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(distributed, "Client", Lonely)
+    assert scheduled(files["csr.h5ad"], "tcp://a:1", tmp_path / "out") == 2
+    assert "has no worker. Start some with 'dask worker tcp://a:1'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("where", ["here", "0", ""])

@@ -126,15 +126,17 @@ def assert_same_view(found, want):
 
 
 #: All that a file may hold, and of the other kinds of file what is read in another way.
-FILES = [(content, "h5ad") for content in CONTENTS] + [
-    (content, way) for way in WAYS if way != "h5ad" for content in ("csr", "csc", "dense")
+FILES = [(content, "h5ad", cells) for content in CONTENTS for cells in ("few", "many")] + [
+    (content, way, "many") for way in WAYS if way != "h5ad" for content in ("csr", "csc", "dense")
 ]
 
 
-@pytest.mark.parametrize(("content", "way"), FILES)
+@pytest.mark.parametrize(("content", "way", "cells"), FILES)
 def test_out_of_core_gives_the_numbers_of_memory(
-    adata, counted, content, way, tmp_path, kernels, monkeypatch
+    adata, counted, content, way, cells, tmp_path, monkeypatch
 ):
+    if cells == "many":
+        monkeypatch.setattr(_pass, "COMPILED", 0)
     made, path = write(adata, counted, content, way, tmp_path)
     monkeypatch.setattr("anndata.abc.CSRDataset.to_memory", forbidden, raising=False)
     monkeypatch.setattr("anndata.abc.CSCDataset.to_memory", forbidden, raising=False)

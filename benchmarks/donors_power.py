@@ -18,7 +18,7 @@ from donors_simulated import COHORTS, by_cohort, draw, rate, tables
 from scifn._stats.shrinkage import RATIO, shrunken
 
 #: Cohorts by donors an arm: the gain at six is small, and needs most of them to be seen.
-MANY, SEED = {6: 20_000, 10: 10_000, 20: 10_000, 8: 10_000}, 9000
+MANY, SEED = {6: 20_000, 8: 4000, 10: 4000, 20: 4000}, 9000
 #: Readout -> place of its second part; None: all other cells.
 READOUTS: dict[str, int | None] = {"logit_pdc": None, "lr_pdc_breg": 1}
 FIRST = next(iter(READOUTS))

@@ -143,12 +143,13 @@ def _rates(
     there = [name for name, mine in columns.items() if mine]
     each = [columns[name] for name in there] + [dict.fromkeys(moved, 1.0)]
     genes = list(dict.fromkeys(gene for mine in each for gene in mine))
-    sums = list(of_cells(view, genes, matrix_of(genes, each)))
+    sums = of_cells(view, genes, matrix_of(genes, each))
     depth = view.total - sums.pop()
     out = {name: np.full(view.n_cells, np.nan) for name in columns if name not in there}
     for name, found in zip(there, sums, strict=True):
         np.multiply(found, 1e4, out=found)
-        out[name] = reference.ratio(found, depth if name.endswith("_resid") else view.total)
+        by = depth if name.endswith("_resid") else view.total
+        out[name] = reference.ratio(found, by, out=found)
     return {name: out[name] for name in columns}
 
 

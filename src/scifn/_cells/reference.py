@@ -74,8 +74,10 @@ def of_cells(table: pd.DataFrame, score: str, types: Any) -> tuple[Floats, Float
     return mean[codes], sd[codes]
 
 
-def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Quotient; NaN where the denominator is not above zero."""
-    out = np.full(denominator.size, np.nan)
-    np.divide(numerator, denominator, out=out, where=denominator > 0)
+def ratio(numerator: Floats, denominator: Floats, out: Floats | None = None) -> Floats:
+    """Quotient; NaN where the denominator is not above zero. ``out`` may be the numerator."""
+    out = np.empty(denominator.size) if out is None else out
+    there = denominator > 0
+    np.divide(numerator, denominator, out=out, where=there)
+    out[~there] = np.nan
     return out

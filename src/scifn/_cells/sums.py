@@ -77,14 +77,16 @@ def matrix_of(genes: Sequence[str], columns: Sequence[Mapping[str, float]]) -> A
     return out.tocsr()
 
 
-def of_cells(view: PanelView, genes: Sequence[str], weights: Any) -> Floats:
-    """Weighted sums of ``genes`` in all cells of a view, columns x cells."""
-    out = np.zeros((weights.shape[1], view.n_cells))
+def of_cells(view: PanelView, genes: Sequence[str], weights: Any) -> list[Floats]:
+    """Weighted sums of ``genes`` in all cells of a view, an array of its own for each column."""
+    out = [np.zeros(view.n_cells) for _ in range(weights.shape[1])]
     compiled = view.n_cells >= COMPILED_FROM
 
     def fill(start: int) -> None:
         rows = slice(start, min(start + RUN, view.n_cells))
-        out[:, rows] = weighted(view.csr(genes, rows), weights, compiled=compiled)
+        found = weighted(view.csr(genes, rows), weights, compiled=compiled)
+        for column, mine in zip(out, found, strict=True):
+            column[rows] = mine
 
     for _ in mapped(fill, range(0, view.n_cells, RUN), threads_for(view.n_cells)):
         pass

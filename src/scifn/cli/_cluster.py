@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from scifn import _matrix
 from scifn._errors import ArgumentError, ClusterError, InputFileError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: Seconds that a scheduler has to answer in, and to name a worker.
 PATIENCE: Final = 10
 LOCAL: Final = "local"
+#: Processes a core beyond which a number is taken for a mistake.
+MOST_A_CORE: Final = 16
 ACCEPTED: Final = (
     "the address of a scheduler, such as tcp://host:8786; the JSON file that it wrote; 'local', or "
     "a number of processes on this machine"
@@ -76,6 +79,20 @@ def check(where: str | None) -> None:
     number = where.isdigit() and int(where) > 0
     if not (where == LOCAL or number or ":" in where or Path(where).is_file()):
         raise ArgumentError(f"--scheduler {where!r}: {ACCEPTED} was needed.")
+    if number and int(where) > MOST_A_CORE * _matrix.n_processors():
+        msg = (
+            f"--scheduler {where}: so many processes are no use on {_matrix.n_processors()} cores. "
+            f"Give at most {MOST_A_CORE} a core; or was a port meant, tcp://HOST:{where}?"
+        )
+        raise ArgumentError(msg)
+
+
+def words(where: str) -> str:
+    """What is done first, for the log."""
+    if where == LOCAL or where.isdigit():
+        n = _matrix.n_processors() if where == LOCAL else int(where)
+        return f"Starting {n} process{'es' * (n > 1)}"
+    return f"Connecting to {where}"
 
 
 def _connected(where: str, closing: ExitStack) -> Any:
@@ -126,8 +143,6 @@ def _connected(where: str, closing: ExitStack) -> Any:
 def _here(where: str) -> Any:
     """Processes on this machine, one core each."""
     from distributed import LocalCluster
-
-    from scifn import _matrix
 
     n = _matrix.n_processors() if where == LOCAL else int(where)
     return LocalCluster(

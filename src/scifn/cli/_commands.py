@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from scifn.cli import _options as o
-from scifn.cli._progress import stage
+from scifn.cli._progress import note, stage
 
 app = typer.Typer(
     name="scifn",
@@ -122,6 +122,8 @@ def _run_file(
     check_target(out, inputs=inputs, overwrite=given["overwrite"])
     limit = None if memory is None else _memory.parse(memory)
     _cluster.check(scheduler)
+    if scheduler is not None and limit is not None:
+        note("--memory is that of this process; workers have limits of their own (--memory-limit).")
     given = o.keywords(given, memory=limit)
     arrays = tuple(str(given[name]) for name in ("protein", "features") if name in given)
     with stage(f"Reading {source}"):
@@ -136,7 +138,7 @@ def _run_file(
     }
     with _matrix.within(room), ExitStack() as closing:
         if scheduler is not None:
-            with stage(f"Connecting to {scheduler}"):
+            with stage(_cluster.words(scheduler)):
                 closing.enter_context(_cluster.cluster(scheduler, source))
         _analyze(adata, out, title=title, source=described, given=given)
 

@@ -88,7 +88,12 @@ def budget(adata: AnnData, memory: int | None) -> int | None:
     kept = int(adata.n_obs * (KEPT_A_CELL + KEPT_A_VALUE * values)) + loaded
     if memory - kept < _matrix.LEAST_BYTES:
         needed = _memory.in_words(1.1 * (kept + _matrix.LEAST_BYTES))
-        why = "a file of 10x is loaded as a whole" if loaded else "what is kept of every cell"
+        least = _memory.in_words(_matrix.LEAST_BYTES)
+        why = (
+            "a file of 10x is loaded as a whole"
+            if loaded
+            else f"{least} for the smallest blocks, the rest is kept of the cells"
+        )
         msg = (
             f"--memory {_memory.in_words(memory)}: {adata.n_obs:,} cells need {needed} ({why}). "
             "Give at least that"

@@ -50,7 +50,8 @@ class Permuted:
 def attainable(n_arrangements: int, n_permutations: int) -> float:
     """Smallest two-sided p that a design can give.
 
-    >>> [round(attainable(math.comb(2 * n, n), 9999), 4) for n in (3, 4, 5)]
+    >>> from math import comb
+    >>> [round(attainable(comb(2 * n, n), 9999), 4) for n in (3, 4, 5)]
     [0.1, 0.0286, 0.0079]
     """
     exact = n_arrangements <= MAX_EXACT

@@ -466,9 +466,24 @@ def test_joint_row():
     assert one["p_permutation"] == p
     assert np.isnan(one["effect"])
     assert one["p_attainable"] == 2 / 3432
-    for name in ("ilr_1", k.JOINT):  # one contains the other: each a family of its own
-        assert found.loc[name, "p_adj"] == found.loc[name, "p_permutation"]
+    assert one["p_adj"] == p  # a family of its own
+    assert found.loc["ilr_1", "p_adj"] == max(found.loc["ilr_1", "p_permutation"], p)
     assert "Hotelling's F with 2 and 11 degrees of freedom" in one["note"]
+
+
+def test_a_margin_is_not_claimed_without_the_joint_test():
+    """Closed testing, by hand: the larger of two numbers, within a comparison."""
+    table = cohort({"SLE": 7, "pSS": 7, "control": 7}, seed=6, fold=2.0)
+    found = _stats.imbalance(table, reference="control").set_index(["readout", "group"])
+    margin = stats.false_discovery_control(found.loc["ilr_1", "p_permutation"])
+    whole = stats.false_discovery_control(found.loc[k.JOINT, "p_permutation"])
+    np.testing.assert_allclose(found.loc["ilr_1", "p_adj"], np.maximum(margin, whole))
+    assert (margin < whole).tolist() == [False, True]
+    # where the joint test was not made, its own stays
+    table.loc[table["condition"] != "pSS", "ilr_2"] = np.nan
+    lone = _stats.imbalance(table, reference="control").set_index(["readout", "group"])
+    assert lone.loc[k.JOINT, "p_adj"].isna().all()
+    np.testing.assert_allclose(lone.loc["ilr_1", "p_adj"], margin)
 
 
 def test_joint_row_of_pairs_is_of_their_differences():

@@ -17,13 +17,15 @@ from scifn._stats._design import Design
 from scifn._stats._rows import COUNTS, NUMBERS, Row, join, joint_row, row_of
 from scifn._stats._tested import run_joint, run_tests
 from scifn._stats._words import counted
-from scifn._stats.adjust import by_family
+from scifn._stats.adjust import by_family, closed
 from scifn._stats.uneven import uneven
 
 FloatArray = NDArray[np.float64]
 
 #: sqrt(1/2) times the log ratio of the same two counts.
 _TWIN, _TWIN_OF = "ilr_2", "lr_breg_effector"
+#: What the joint test contains and nothing else of the table is equal to.
+_MARGIN = COORDINATES[0]
 
 
 def imbalance(
@@ -106,7 +108,8 @@ def imbalance(
     p = out["p_permutation"].to_numpy(dtype=np.float64)
     # one comparison, one adjusted p: ilr_2 is a multiple of a readout of the primary family
     p = np.where(out["readout"] == _TWIN, np.nan, p)
-    out["p_adj"] = by_family(p, list(out["family"]))
+    adjusted = by_family(p, list(out["family"]))
+    out["p_adj"] = closed(adjusted, list(out["readout"]), list(out["group"]), _MARGIN, k.JOINT)
     types = dict.fromkeys(NUMBERS, np.float64) | dict.fromkeys(COUNTS, np.int64)
     return out.astype(types)
 

@@ -39,7 +39,8 @@ def imbalance(
     held to the other donors' as far as its counts are few, so that a donor with 3 pDC weighs less
     than one with 30. Both balances are tested together, too (``ilr_joint``, Hotelling's T2).
     Benjamini and Hochberg's adjustment is taken from the permutation within each family: the four
-    primary log ratios, the joint test, its margin, the responses.
+    primary log ratios, the joint test, its margin, the responses. The margin (``ilr_1``) is
+    claimed only with the joint test: its adjusted p is never below that of ``ilr_joint``.
 
     Parameters
     ----------

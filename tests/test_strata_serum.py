@@ -178,9 +178,11 @@ def test_classes_by_hand():
         "serum_limit": 2.0,
         "serum_limit_is": "detection limit",
     }
-    said = found.table.loc[found.table["readout"] == "stratum", "statement"].iloc[0]
-    assert "8 donors concordant, 1 with serum raised and response low, 1 with response high" in said
-    assert "may not be IFN-alpha driven" in said
+    said = found.table.set_index(["among", "readout"])["statement"]
+    discordant = "1 with serum raised and response low, 1 with response high"
+    assert f"; 2 donors concordant, {discordant}" in said["patients", "stratum"]
+    assert f"; 8 donors concordant, {discordant}" in said["all donors", "stratum"]
+    assert said.xs("stratum", level=1).str.contains("may not be IFN-alpha driven").all()
 
 
 def test_serum_beside_evidence_of_transcription():
@@ -202,6 +204,10 @@ def test_serum_beside_evidence_of_transcription():
         "of 2 of the others: zero transcripts do not exclude secretion"
     )
     assert said in row["statement"]
+    # the row of patients speaks of patients: 10 controls without a raised serum are not among them
+    among_patients = found.loc[("patients", "pdc_ifna_positive")]
+    assert among_patients["n_donors"] == 19
+    assert said.replace("29 donors", "19 donors") in among_patients["statement"]
 
 
 def test_without_a_detection_limit_there_are_no_classes():

@@ -87,19 +87,19 @@ def serum(
     record: dict[str, str | float] = {"serum": chosen}
     for name, lod in limits.items():
         values = floored(donors[name].to_numpy(dtype=np.float64), lod)
-        words: dict[str, str] = {}
+        limit = np.nan
         if name == chosen:
             known = np.isfinite(values) & ~patient
             limit, how = upper_limit(values[known], lod, min_controls)
             classes = _classes(values, limit, stratum)
             record |= {"serum_limit": limit, "serum_limit_is": how}
-            words = {STRATUM: _counted(classes)}
-            if EVIDENCE in readouts:
-                words[EVIDENCE] = _beside_evidence(values > limit, readouts[EVIDENCE], values)
         scopes = {PATIENTS: patient, ALL: np.ones(len(donors), dtype=np.bool_)}
         if not (np.isfinite(values) & ~patient).any():
             del scopes[ALL]
         for among, part in scopes.items():
+            words: dict[str, str] = {}
+            if name == chosen:
+                words = _words(classes, values, limit, readouts, part)
             for readout, levels in readouts.items():
                 use = part & np.isfinite(values) & np.isfinite(levels)
                 row = _row(donors[use], values[use], levels[use], lod)
@@ -107,6 +107,21 @@ def serum(
                 head = {"measurement": name, "readout": readout, "among": among}
                 rows.append(head | row | {"statement": "; ".join(str(x) for x in said if x)})
     return Serum(pd.DataFrame(rows, columns=list(k.SERUM_COLUMNS)), classes, record)
+
+
+def _words(
+    classes: list[str],
+    values: FloatArray,
+    limit: float,
+    readouts: Mapping[str, FloatArray],
+    part: BoolArray,
+) -> dict[str, str]:
+    """What the counts say of the donors of one scope: patients, or all."""
+    said = {STRATUM: _counted([x for x, yes in zip(classes, part, strict=True) if yes])}
+    if EVIDENCE in readouts:
+        share = readouts[EVIDENCE][part]
+        said[EVIDENCE] = _beside_evidence(values[part] > limit, share, values[part])
+    return said
 
 
 def _readouts(

@@ -220,40 +220,79 @@ def test_few_pairs_have_no_p_value(n, status):
     assert found["note"].str.contains("pairs").all()
 
 
+def standing_in_both(n_group, n_reference, shared):
+    table = cohort({"SLE": n_group, "control": n_reference})
+    for i in range(shared):
+        table.loc[table["donor"] == f"control{i}", "donor"] = f"SLE{i}"
+    return table
+
+
 def test_few_donors_in_both_arms_count_once():
-    """Four of 12 v 14: unpaired, and as if their rows of the larger arm were not there."""
-    table = cohort({"SLE": 12, "control": 14})
-    for i in range(4):
-        table.loc[table["donor"] == f"control{2 * i}", "donor"] = f"SLE{i}"
+    """Four of 12 v 15: unpaired, and as if the rows that are left out were not there."""
+    table = standing_in_both(12, 15, 4)
     found = _stats.imbalance(table, reference="control")
-    gone = (table["condition"] == "control") & table["donor"].str.startswith("SLE")
+    # out of the larger arm, 15, until both are 12; then out of the reference
+    gone = (table["condition"] == "control") & table["donor"].isin(["SLE0", "SLE1", "SLE2", "SLE3"])
     same = _stats.imbalance(table[~gone].reset_index(drop=True), reference="control")
     numbers = ["effect", "ci_low", "p_value", "p_permutation", "p_adj", "n_group", "n_reference"]
     pd.testing.assert_frame_equal(found[numbers], same[numbers])
-    assert found[["n_group", "n_reference"]].drop_duplicates().to_numpy().tolist() == [[12, 10]]
+    assert found[["n_group", "n_reference"]].drop_duplicates().to_numpy().tolist() == [[12, 11]]
     assert (found["design"] == "unpaired").all()
     said = (
-        "4 donors stand in both arms, not most of the smaller one: each counts once, in SLE; "
-        "4 rows of control left out (SLE0, SLE1, SLE2, SLE3)"
+        "4 donors stand in both arms, too few for pairs: each counts once; "
+        "left out: 4 rows of control (SLE0, SLE1, SLE2, SLE3)"
     )
     assert found["note"].str.contains(said, regex=False).all()
-    # from the group where that is the larger arm; covariates go with their rows
-    table["age"] = np.arange(26.0)
+    # the same in the other direction, but for the last; covariates go with their rows
+    table["age"] = np.arange(27.0)
     turned = _stats.imbalance(table, reference="SLE", covariates="age").iloc[0]
-    assert (turned["n_group"], turned["n_reference"]) == (10, 12)
-    assert "each counts once, in SLE" in turned["note"]
+    assert (turned["n_group"], turned["n_reference"]) == (12, 11)
+    assert (
+        "left out: 3 rows of control (SLE0, SLE1, SLE2) and 1 row of SLE (SLE3)" in turned["note"]
+    )
     pairs = _stats.imbalance(table, reference="control", paired="donor").iloc[0]
     assert (pairs["design"], pairs["n_group"]) == ("paired by donor", 4)
 
 
-@pytest.mark.parametrize(("n", "shared", "paired"), [(8, 4, False), (8, 5, True), (4, 2, True)])
-def test_most_of_the_smaller_arm_make_pairs(n, shared, paired):
-    table = cohort({"SLE": n, "control": n})
-    for i in range(shared):
-        table.loc[table["donor"] == f"control{i}", "donor"] = f"SLE{i}"
-    row = _stats.imbalance(table, reference="control").iloc[0]
+def test_equal_arms_lose_in_turn_whatever_the_order_of_rows():
+    table = standing_in_both(8, 8, 4)
+    found = _stats.imbalance(table, reference="control")
+    out = [("control", "SLE0"), ("SLE", "SLE1"), ("control", "SLE2"), ("SLE", "SLE3")]
+    keys = zip(table["condition"], table["donor"], strict=True)
+    left = table[[key not in out for key in keys]].reset_index(drop=True)
+    same = _stats.imbalance(left, reference="control")
+    numbers = ["effect", "ci_low", "p_value", "p_permutation", "n_group", "n_reference"]
+    pd.testing.assert_frame_equal(found[numbers], same[numbers])
+    said = "left out: 2 rows of SLE (SLE1, SLE3) and 2 rows of control (SLE0, SLE2)"
+    assert found["note"].str.contains(said, regex=False).all()
+    shuffled = _stats.imbalance(table.iloc[::-1].reset_index(drop=True), reference="control")
+    np.testing.assert_allclose(shuffled["effect"], found["effect"])
+
+
+@pytest.mark.parametrize(
+    ("arms", "shared", "want"),
+    [
+        ((8, 8), 4, (6, 6)),
+        ((8, 8), 5, (6, 5)),  # five pairs: p of 0.0625 and no lower
+        ((8, 8), 6, 6),
+        ((8, 8), 8, 8),
+        ((9, 8), 5, (6, 6)),
+        ((6, 6), 5, 5),  # 4 v 3 if each counted once
+        ((4, 4), 2, (3, 3)),
+        ((4, 4), 4, 4),
+        ((20, 4), 4, (16, 4)),
+        ((3, 3), 1, 1),
+    ],
+)
+def test_pairs_or_each_donor_once(arms, shared, want):
+    table = standing_in_both(*arms, shared)
+    row = _stats.imbalance(table, reference="control", n_permutations=99).iloc[0]
+    paired = isinstance(want, int)
     assert row["design"] == ("paired by donor" if paired else "unpaired")
-    assert (row["n_group"], row["n_reference"]) == ((shared, shared) if paired else (n, n - shared))
+    assert (row["n_group"], row["n_reference"]) == ((want, want) if paired else want)
+    as_said = _stats.imbalance(table, reference="control", paired="donor", n_permutations=99)
+    assert (as_said["design"] == "paired by donor").all()
+    assert as_said["n_group"].iloc[0] == shared
 
 
 def test_paired_by_a_column():

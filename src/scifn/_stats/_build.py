@@ -32,9 +32,9 @@ def build(
     block
         Column within which labels are exchanged; it enters the model as categories too.
     paired
-        Column that pairs rows. None: rows are paired by donor where most donors of the
-        smaller arm stand in both; where fewer do, each of these counts once, in the smaller arm.
-        The notes say which.
+        Column that pairs rows. None: rows are paired by donor where most donors of the smaller
+        arm stand in both. Where fewer do, or where they make fewer than six pairs and four
+        donors an arm are left otherwise, each of these counts once. The notes say which.
 
     Raises
     ------

@@ -1,8 +1,9 @@
 """Donors in both arms: which rows belong together, their differences, or one row of each.
 
 Two rows of a donor are no two donors. Where most donors of the smaller arm stand in both, the pairs
-are compared. Where few do, pairs would throw most donors away: then each donor counts once, in the
-smaller arm, which leaves donors that are independent and as many as there are.
+are compared. Where few do, pairs would throw most donors away: then each donor counts once, which
+leaves donors that are independent and as many as there are, in arms as even as they can be. So does
+each where most are in both and still too few pairs for any p below 0.05, where both arms suffice.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn._errors import DesignError
-from scifn._stats._design import MIN_DONORS, Design, refuse_aliased
+from scifn._stats._design import MIN_DONORS, MIN_SIGNIFICANCE, Design, refuse_aliased
 from scifn._stats._factors import column, is_missing, names_of
 from scifn._stats._words import counted
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+#: Pairs from which a p below 0.05 is possible: 2 / 2^6 is 0.031, 2 / 2^5 is 0.0625.
+MIN_PAIRS = 6
 
 
 def shared_rows(donors: pd.DataFrame, rows: IntArray, treated: BoolArray) -> BoolArray:
@@ -44,8 +48,13 @@ def pair_ids(
     shared = shared_rows(donors, rows, treated)
     if not shared.any():
         return None
-    pairs, n1, n0 = int((shared & treated).sum()), int(treated.sum()), int((~treated).sum())
-    if 2 * pairs <= min(n1, n0) and max(n1, n0) - pairs >= MIN_DONORS:
+    pairs = int((shared & treated).sum())
+    keep = _once(donors, rows, treated, shared)
+    least = min(int((keep & treated).sum()), int((keep & ~treated).sum()))
+    most = 2 * pairs > min(int(treated.sum()), int((~treated).sum()))
+    if not most and least >= MIN_DONORS:
+        return None
+    if pairs < MIN_PAIRS and least >= MIN_SIGNIFICANCE:
         return None
     stand = "stands" if pairs == 1 else "stand"
     notes.append(f"{counted(pairs, 'donor')} {stand} in both arms: paired by donor")
@@ -59,23 +68,36 @@ def counted_once(
     arms: tuple[str, str],
     notes: list[str],
 ) -> BoolArray:
-    """Which rows stay so that no donor stands in both arms (group and reference, by name).
-
-    Those in both leave the larger arm, the reference where arms are equal.
-    """
+    """Which rows stay so that no donor stands in both arms (group and reference, by name)."""
     shared = shared_rows(donors, rows, treated)
     if not shared.any():
         return ~shared
-    from_group = bool(treated.sum() > (~treated).sum())
-    dropped = shared & (treated if from_group else ~treated)
-    n = int(dropped.sum())
-    larger, smaller = arms if from_group else arms[::-1]
+    keep = _once(donors, rows, treated, shared)
+    n = int((~keep).sum())
+    left = [
+        f"{counted(len(out), 'row')} of {arm} ({names_of(donors, out)})"
+        for arm, out in zip(arms, (rows[~keep & treated], rows[~keep & ~treated]), strict=True)
+        if len(out)
+    ]
     notes.append(
-        f"{counted(n, 'donor')} {'stands' if n == 1 else 'stand'} in both arms, not most of the "
-        f"smaller one: each counts once, in {smaller}; {counted(n, 'row')} of {larger} left out "
-        f"({names_of(donors, rows[dropped])})"
+        f"{counted(n, 'donor')} {'stands' if n == 1 else 'stand'} in both arms, too few for pairs: "
+        f"each counts once; left out: {' and '.join(left)}"
     )
-    return ~dropped
+    return keep
+
+
+def _once(donors: pd.DataFrame, rows: IntArray, treated: BoolArray, shared: BoolArray) -> BoolArray:
+    """Rows that stay where each donor counts once.
+
+    In the order of their names, donors in both arms leave the arm that is the larger by then, and
+    the reference where arms are equal: out of equal arms, each in turn. No value plays a part.
+    """
+    names = np.array([str(donors["donor"].iloc[i]) for i in rows], dtype=object)
+    keep = np.ones(len(rows), dtype=np.bool_)
+    for name in sorted(set(names[shared])):
+        group = (keep & treated).sum() > (keep & ~treated).sum()
+        keep &= ~((names == name) & (treated == group))
+    return keep
 
 
 def text_of(value: object) -> str:

@@ -58,8 +58,10 @@ def imbalance(
         is in the model too.
     paired
         Column that pairs rows. None pairs donors where most of the smaller arm stand in both, and
-        says so; where fewer do, each of these donors counts once, in the smaller arm, and all
-        donors are compared unpaired. "donor" pairs whatever their number.
+        says so; where fewer do, each of these donors counts once and all are compared unpaired. So
+        they are where pairs are fewer than six (no p could be below 0.05) and four donors an
+        arm are left when each counts once. Such donors leave the larger arm, and equal arms in
+        turn, in the order of their names. "donor" pairs whatever their number.
     n_permutations
         Random permutations, where there are more than 20,000 arrangements.
     rng

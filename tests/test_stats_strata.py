@@ -96,7 +96,8 @@ def test_too_few_controls_have_scores_only():
     assert (table["stratum"] == "not_computable").all()
     assert table["cutoff"].isna().all()
     assert table["score"].notna().all()
-    assert "4 controls, 5 needed" in record["note"]
+    assert record["without_strata"] == "4 controls, 5 needed: scores without strata"
+    assert record["without_strata"] in record["note"]
 
 
 def test_a_patient_in_two_conditions_counts_once_for_two_groups():

@@ -14,6 +14,8 @@ from scifn._errors import MissingKeyError, OverwriteError
 from scifn._stats import serum as model
 from scifn._stats.censored import floored, normal_fit, upper_limit
 from scifn._stats.cutoff import factor
+from scifn.report._brief import brief
+from scifn.report._material import gather
 
 RESPONSE = f"{k.RESPONSE_OF}{k.STANDARDIZED}"
 
@@ -303,3 +305,30 @@ def test_a_score_of_monocytes(cells):
     record = adata.uns["scifn"]["strata_parameters"]
     assert record["weights"] == "Mono 1.0000"
     assert "purified CD14+ monocytes" in record["note"]
+
+
+def test_donors_of_too_few_cells_are_the_reason_that_is_given(cells):
+    """Not "0 controls", where there are 11: none of them has a score."""
+    few = counted(cells[::2])  # 250 cells a donor
+    scifn.tl.stratify(few, reference="hc")
+    record = few.uns["scifn"]["strata_parameters"]
+    why = (
+        "none of 11 controls has a score, 5 needed: no strata; "
+        "22 donors of fewer than 500 counted cells"
+    )
+    assert record["without_strata"] == why
+    assert record["note"] == f"research use only; {why}"
+    assert scifn.get.strata(few)["score"].isna().all()
+    said = dict(brief(gather(few)))["Strata"]
+    assert said == f"No donor could be called IFN-high or IFN-low: {why}."
+    # four controls with enough
+    some = counted(cells[(np.arange(cells.n_obs) % 500 < 499) | (np.arange(cells.n_obs) < 2000)])
+    scifn.tl.stratify(some, reference="hc")
+    assert some.uns["scifn"]["strata_parameters"]["without_strata"] == (
+        "4 of 11 controls have a score, 5 needed: scores without strata; "
+        "18 donors of fewer than 500 counted cells"
+    )
+    assert scifn.get.strata(some)["score"].notna().sum() == 4
+    enough = counted(cells)
+    scifn.tl.stratify(enough, reference="hc")
+    assert enough.uns["scifn"]["strata_parameters"]["without_strata"] == ""

@@ -32,6 +32,7 @@ def stratify(
     signature: str,
     reference: str,
     min_controls: int = 5,
+    why_unknown: Sequence[str] = (),
 ) -> tuple[pd.DataFrame, Record]:
     """Put donors into strata.
 
@@ -49,6 +50,8 @@ def stratify(
         Condition of the controls.
     min_controls
         With fewer controls there is a score and no stratum.
+    why_unknown
+        Why a row has no expression, "" where that is for want of cells of the main compartments.
 
     Returns
     -------
@@ -95,6 +98,12 @@ def stratify(
         },
         columns=list(k.STRATA_COLUMNS),
     )
+    why = "too few genes of the signature are measured"
+    if len(genes):
+        n_reference = len(set(person[condition == reference]))
+        why = _why_none(score, control, n_reference, cut, min_controls)
+    named = np.array([*why_unknown] or [""] * len(y), dtype=object)
+    lacks = _unknown(named[~known]) if len(genes) else []
     names = np.array(table["donor"], dtype=object)[control][cut.left_out]
     record: Record = {
         "formula": scored.words,
@@ -102,7 +111,8 @@ def stratify(
         "factor": cut.factor,
         "n_controls": cut.n_controls,
         "outlying_controls": ", ".join(names),
-        "note": _note(scored, cut, len(genes), int((~known).sum()), min_controls),
+        "note": "; ".join(x for x in ("research use only", scored.note, why, *lacks) if x),
+        "without_strata": "; ".join([why, *lacks]) if why else "",
     }
     if again.any():
         record["note"] = f"{record['note']}; {_repeated(int(again.sum()))}"
@@ -150,16 +160,23 @@ def _repeated(n: int) -> str:
     return f"{counted(n, 'further sample')} of controls {verb} a stratum and no part in the cut-off"
 
 
-def _note(scored: Signature, cut: Cutoff, n_genes: int, n_unknown: int, min_controls: int) -> str:
-    said = ["research use only", *([scored.note] if scored.note else [])]
-    if not n_genes:
-        said.append("too few genes of the signature are measured")
-    elif cut.n_controls < min_controls:
-        many = counted(cut.n_controls, "control")
-        said.append(f"{many}, {min_controls} needed: scores without strata")
-    elif not np.isfinite(cut.value):
-        said.append("the controls do not differ from each other: scores without strata")
-    if n_genes and n_unknown:
-        many = counted(n_unknown, "donor")
-        said.append(f"{many} without enough cells of the main compartments")
-    return "; ".join(said)
+def _why_none(
+    score: FloatArray, control: BoolArray, n_reference: int, cut: Cutoff, min_controls: int
+) -> str:
+    """Why there are no strata; "" where there are."""
+    n = int(control.sum())
+    left = "scores without strata" if np.isfinite(score).any() else "no strata"
+    if cut.n_controls >= min_controls:
+        alike = "the controls do not differ from each other"
+        return "" if np.isfinite(cut.value) else f"{alike}: {left}"
+    many = counted(cut.n_controls, "control")
+    if n < n_reference:
+        have = f"{n:,}" if n else "none"
+        many = f"{have} of {counted(n_reference, 'control')} {'have' if n > 1 else 'has'} a score"
+    return f"{many}, {min_controls} needed: {left}"
+
+
+def _unknown(why: NDArray[np.object_]) -> list[str]:
+    """Donors without a score, counted by reason."""
+    reasons = [str(x) or "without enough cells of the main compartments" for x in why]
+    return [f"{counted(reasons.count(x), 'donor')} {x}" for x in dict.fromkeys(reasons)]

@@ -212,7 +212,8 @@ def _strata(m: Material) -> str:
         return ""
     called = m.strata[m.strata["stratum"].isin(["high", "low", "indeterminate"])]
     if called.empty:
-        return "No donor could be called IFN-high or IFN-low."
+        why = str(m.record(f"{k.STRATA_TABLE}_parameters").get("without_strata", ""))
+        return f"No donor could be called IFN-high or IFN-low{f': {why}' if why else ''}."
     parts = []
     for condition in condition_order(m.strata["condition"], m.reference):
         rows = m.strata.loc[m.strata["condition"] == condition, "stratum"]

@@ -158,6 +158,7 @@ def _apply(
     sets = {name: _sets.all_sets()[name].genes for name in _beside(signature)}
     wanted = sorted({gene for genes in sets.values() for gene in genes})
     weights: dict[str, float] = {}
+    why_unknown: list[str] = []
     if bulk:
         expression = _bulk(adata, condition, wanted)
     else:
@@ -168,7 +169,7 @@ def _apply(
         sums = _slots.table(adata, k.PSEUDOBULK, _CALL)
         genes = [g for g in wanted if g in sums.columns]
         expression, weights = _stats.standardized(sums, genes, reference, scored.cells)
-        expression = _enough(expression, _slots.table(adata, k.DONORS, _CALL))
+        expression, why_unknown = _enough(expression, _slots.table(adata, k.DONORS, _CALL))
     measured = {name: _measured(genes, expression) for name, genes in sets.items()}
     table, record = _stats.stratify(
         expression,
@@ -176,6 +177,7 @@ def _apply(
         signature=signature,
         reference=reference,
         min_controls=min_controls,
+        why_unknown=why_unknown,
     )
     if signature in modules.MODULES:
         record |= modules.activation(
@@ -210,15 +212,16 @@ def _measured(genes: Sequence[str], expression: pd.DataFrame) -> list[str]:
     return found if usable else []
 
 
-def _enough(expression: pd.DataFrame, donors: pd.DataFrame) -> pd.DataFrame:
-    """Expression without the donors of too few cells: their logarithms are counting noise."""
+def _enough(expression: pd.DataFrame, donors: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Expression without the donors of too few cells, whose logarithms are noise; who these are."""
     totals = donors.groupby(["donor", "condition"])["n_total"].sum()
     keys = zip(expression["donor"], expression["condition"], strict=True)
     n = [float(totals.get(key, 0.0)) for key in keys]
     out = expression.copy()
     genes = [name for name in out if name not in {"donor", "condition"}]
-    out.loc[np.array(n) < _donors.MIN_CELLS, genes] = np.nan
-    return out
+    few = np.array(n) < _donors.MIN_CELLS
+    out.loc[few, genes] = np.nan
+    return out, [f"of fewer than {_donors.MIN_CELLS} counted cells" if x else "" for x in few]
 
 
 def _bulk(adata: AnnData, condition: str | None, wanted: Sequence[str]) -> pd.DataFrame:

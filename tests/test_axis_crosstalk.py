@@ -321,7 +321,7 @@ def test_step_needs_the_donor_table():
 
 
 def test_report_shows_the_table_where_it_is(counted):
-    from scifn.report import _sections_axis
+    from scifn.report import _methods, _sections_axis
     from scifn.report._material import gather
 
     assert _sections_axis.sections(gather(counted)) == []
@@ -329,3 +329,6 @@ def test_report_shows_the_table_where_it_is(counted):
     section = _sections_axis.sections(gather(counted))[0]
     assert section.anchor == "crosstalk"
     assert "ssociation across donors, not causal" in str(section.blocks)
+    said = str(_methods.methods(gather(counted)).blocks)
+    assert "p is that of donors exchanged with others of the same conditions" in said
+    assert "Benjamini and Hochberg’s over the pairs" in said

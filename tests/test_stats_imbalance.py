@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
 from scipy import stats
 
+import scifn
 from scifn import _donors, _stats
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError, MissingKeyError
@@ -704,3 +706,19 @@ def test_a_design_that_cannot_reach_the_level_says_so():
     found = alone(_stats.imbalance(few, reference="control", paired="pair"))
     assert found["note"].str.contains("no p below 0.125 can come of this design").all()
     assert not few.pipe(_stats.imbalance, reference="control")["note"].str.contains("no p").any()
+
+
+def test_methods_to_paste_say_what_was_tested():
+    from scifn.report._material import gather
+    from scifn.report._methods import methods
+
+    labels = ["T/NK"] * 500 + ["B naive"] * 60 + ["B transitional"] * 5 + ["pDC"] * 3
+    rows = [(f"D{i}", "ab"[i % 2], x) for i in range(8) for x in labels]
+    obs = pd.DataFrame(rows, columns=["donor", "group", "label"]).rename(index=str)
+    adata = ad.AnnData(obs=obs)
+    scifn.tl.donors(adata, donor="donor", condition="group", cell_type="label")
+    scifn.tl.imbalance(adata, reference="a")
+    text = str(methods(gather(adata)).blocks)
+    for said in ("held to the other donors’", "Cliff’s delta is Newcombe’s", "ilr_joint, Hotelling",
+                 "that of ilr_1 is never below that of ilr_joint"):  # fmt: skip
+        assert said in text

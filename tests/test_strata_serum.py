@@ -16,6 +16,7 @@ from scifn._stats.censored import floored, normal_fit, upper_limit
 from scifn._stats.cutoff import factor
 from scifn.report._brief import brief
 from scifn.report._material import gather
+from scifn.report._methods import methods
 
 RESPONSE = f"{k.RESPONSE_OF}{k.STANDARDIZED}"
 
@@ -266,6 +267,7 @@ def test_stratify_writes_serum_and_class(cells, tmp_path):
     assert classes["D21"] == "serum_high_response_low"
     assert (classes[["D11", "D12", "D13", "D14", "D15"]] == "both_high").all()
     assert adata.uns["scifn"]["strata_parameters"]["serum"] == "ifna"
+    assert "and not adjusted" in str(methods(gather(adata)).blocks)
     adata.X = None
     for path, write, read in (
         (tmp_path / "x.h5ad", adata.write_h5ad, ad.read_h5ad),

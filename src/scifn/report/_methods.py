@@ -81,10 +81,17 @@ _STEPS: Final = (
         "imbalance",
         "Imbalance",
         "Least squares on the donors’ values with the named covariates; p from "
-        "permutation of donor labels (all of them where there are few), within blocks or pairs "
-        "where these were given. Logits of proportions as in propeller (Phipson 2022, "
-        "doi:10.1093/bioinformatics/btac582). Groups of fewer than four donors get effects and "
-        "intervals, not significance.",
+        "permutation of donor labels (all of them where there are few), within blocks where these "
+        "were given, by sign flips where the design is paired. What is permuted is each donor’s "
+        "log-ratio held to the other donors’ as far as its counts are few (Aitchison 1980, "
+        "doi:10.1093/biomet/67.2.261), or the differences of pairs; effects and intervals are of "
+        "the log-ratios as they are. Both balances are tested "
+        "together as well (ilr_joint, Hotelling’s T2 by the same permutation). Adjusted p are "
+        "Benjamini and Hochberg’s within the four primary log-ratios, the joint test, the balance "
+        "ilr_1 and the responses; that of ilr_1 is never below that of ilr_joint, which contains "
+        "it. The interval of Cliff’s delta is Newcombe’s (2006, doi:10.1002/sim.2324). Logits of "
+        "proportions as in propeller (Phipson 2022, doi:10.1093/bioinformatics/btac582). Groups "
+        "of fewer than four donors get effects and intervals, not significance.",
     ),
     (
         "strata",
@@ -95,12 +102,23 @@ _STEPS: Final = (
         "interval is indeterminate.",
     ),
     (
+        k.SERUM,
+        "Serum",
+        "Spearman correlation of the measurement with the response of cells, values at or below "
+        "the detection limit tied at the lowest rank; p is that of donors exchanged with others of "
+        "the same condition, and not adjusted. Raised is above the limit of this study’s controls, "
+        "with values below the detection limit as such (Tobin 1958, doi:10.2307/1907382), or above "
+        "the detection limit where controls are too few. Concordance only.",
+    ),
+    (
         k.CROSSTALK,
         "Associations",
         "Partial Spearman correlations between donors: residuals on condition and covariates, "
         "ranked within each condition (Kendall 1942, doi:10.1093/biomet/32.3-4.277; interval of "
-        "Bonett and Wright 2000, doi:10.1007/BF02294183); at least ten donors, each once. The axis "
-        "is that of Menon 2016, doi:10.1016/j.immuni.2016.02.012.",
+        "Bonett and Wright 2000, doi:10.1007/BF02294183); at least ten donors, each once. p is "
+        "that of donors exchanged with others of the same conditions, the adjusted p Benjamini and "
+        "Hochberg’s over the pairs. The axis is that of Menon 2016, "
+        "doi:10.1016/j.immuni.2016.02.012.",
     ),
     (
         k.L1,
@@ -109,7 +127,10 @@ _STEPS: Final = (
         "them. The log2 of young against old LINE-1 is less moved by leakage of nuclear RNA than "
         "their amount. They were found with interferon in kidney and salivary gland (Mavragani "
         "2016, doi:10.1002/art.39795), in blood in dermatomyositis and not in lupus (Kuriyama "
-        "2021, doi:10.1038/s41598-021-02522-6), and one family fell under a blocked receptor.",
+        "2021, doi:10.1038/s41598-021-02522-6), and one family fell under a blocked receptor. "
+        "Associations are partial Spearman correlations; their p is that of donors exchanged with "
+        "others of the same conditions, the adjusted p Benjamini and Hochberg’s over the rows of a "
+        "measure.",
     ),
     (
         "",
@@ -132,7 +153,7 @@ def methods(m: Material) -> Section:
         "input": bool(m.input),
         "response": m.has_response,
         "": True,
-        **{name: name in m.store for name in (k.CROSSTALK, k.L1)},
+        **{name: name in m.store for name in (k.SERUM, k.CROSSTALK, k.L1)},
         **{
             name: getattr(m, name) is not None
             for name in ("cells", "evidence", "capacity", "donors", "imbalance", "strata")

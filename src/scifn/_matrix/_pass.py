@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -260,7 +261,7 @@ def _reduce_compiled(
     n_rows, lengths = block.shape[0], np.diff(block.indptr)
     # a place more: the kernel writes each value before it knows whether it is wanted
     most = (int(np.minimum(lengths, select.n_features).sum()) if n_rows else 0) + 1
-    values, columns = np.empty(most), np.empty(most, dtype=np.uint16)
+    values, columns = _ROOM.of(most)
     ends, n_genes = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
     total, exact = np.empty(n_rows), np.empty(n_rows, dtype=bool)
     held = (block.data, block.indices, block.indptr.astype(np.int64), select.code(weight))
@@ -283,6 +284,22 @@ def _reduce_compiled(
     into = packed if how.kind == "counts" and exact.all() else unpacked
     piece = into(values[:filled], columns[:filled], ends)
     return {"values": piece, "total": total, "n_genes": n_genes, "one": one, "exact": exact}
+
+
+class _Room(threading.local):
+    """Where a thread's kernel writes before what is kept is packed: block after block the same."""
+
+    def __init__(self) -> None:
+        self._values, self._columns = np.empty(0), np.empty(0, dtype=np.uint16)
+
+    def of(self, n: int) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
+        """Arrays of at least ``n`` places; what they hold is gone with the next block."""
+        if self._values.size < n:
+            self._values, self._columns = np.empty(n), np.empty(n, dtype=np.uint16)
+        return self._values, self._columns
+
+
+_ROOM = _Room()
 
 
 def _gathered(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

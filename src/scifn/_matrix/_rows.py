@@ -60,7 +60,8 @@ def map_rows(
         yield from map_dask(matrix, function)
         return
     if threads > 0 and _is_csr(matrix):
-        results = _side_by_side(_views(matrix), function, threads)
+        # views cost nothing, so that one may wait for the hand that is free first
+        results = _side_by_side(_views(matrix), function, threads, waiting=1)
     elif threads > 0 and not reads_by_column(matrix) and in_file(matrix):
         # one thread reads, the others work; more of them would wait for the file
         workers = min(max(1, threads - 1), MOST_WORKERS)
@@ -74,22 +75,22 @@ def map_rows(
 
 
 def _side_by_side(
-    found: Iterator[Block], function: Callable[[Any], Result], workers: int
+    found: Iterator[Block], function: Callable[[Any], Result], workers: int, waiting: int = 0
 ) -> Iterator[tuple[slice, Result]]:
-    """Results in order; no more blocks are taken than there are hands to work on them."""
+    """Results in order; no more than ``waiting`` blocks are taken before there is a hand free."""
     if workers == 1:
         for block in found:
             yield block.rows, function(block.matrix)
         return
-    waiting: deque[tuple[slice, Future[Result]]] = deque()
+    taken: deque[tuple[slice, Future[Result]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for block in found:
-            waiting.append((block.rows, pool.submit(function, block.matrix)))
+            taken.append((block.rows, pool.submit(function, block.matrix)))
             del block
-            if len(waiting) >= workers:
-                rows, result = waiting.popleft()
+            if len(taken) >= workers + waiting:
+                rows, result = taken.popleft()
                 yield rows, result.result()
-        yield from ((rows, result.result()) for rows, result in waiting)
+        yield from ((rows, result.result()) for rows, result in taken)
 
 
 def row_blocks(matrix: Any, *, compiled: bool = False) -> Iterator[Block]:
@@ -123,12 +124,13 @@ def reads_by_column(matrix: Any) -> bool:
 def view_rows(matrix: Any, rows: slice) -> Any:
     """Some rows of a CSR matrix that share its memory, not to be written to."""
     start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
-    parts = (
-        matrix.data[start:stop],
-        matrix.indices[start:stop],
-        matrix.indptr[rows.start : rows.stop + 1] - start,
-    )
-    return sp.csr_array(parts, shape=(rows.stop - rows.start, matrix.shape[1]), copy=False)
+    indices, ends = matrix.indices[start:stop], matrix.indptr[rows.start : rows.stop + 1] - start
+    if ends[-1] <= np.iinfo(indices.dtype).max:
+        ends = ends.astype(indices.dtype)
+    # given to its constructor, scipy would copy each array that is less than half of another one
+    out = sp.csr_array((rows.stop - rows.start, matrix.shape[1]), dtype=matrix.dtype)
+    out.data, out.indices, out.indptr = matrix.data[start:stop], indices, ends
+    return out
 
 
 def _is_csr(matrix: Any) -> bool:

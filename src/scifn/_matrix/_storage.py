@@ -179,6 +179,8 @@ def sample_rows(matrix: Any, n: int) -> Any:
     starts = np.unique(np.linspace(0, max(n_rows - 1, 0), min(n, n_rows)).astype(np.int64))
     if is_column_compressed(matrix) and not sp.issparse(matrix):
         return _backed_csc_rows(matrix, starts)
+    if getattr(matrix, "format", None) == "csr" and sp.issparse(matrix):
+        return as_csr(_picked(matrix, starts))
     if sp.issparse(matrix) or isinstance(matrix, np.ndarray):
         matrix = matrix.tocsr() if getattr(matrix, "format", "csr") == "coo" else matrix
         return as_csr(matrix[starts])
@@ -187,6 +189,15 @@ def sample_rows(matrix: Any, n: int) -> Any:
     # from a file, eight runs of rows are read rather than n scattered ones
     runs = [slice(int(s), int(min(s + n // 8 + 1, n_rows))) for s in starts[:: max(1, n // 8)]]
     return sp.vstack([as_csr(matrix[run.start : run.stop]) for run in runs], format="csr")
+
+
+def _picked(matrix: Any, rows: NDArray[np.int64]) -> Any:
+    """Some rows of a CSR matrix; scipy may convert all of its indices to pick a few."""
+    begin, end = matrix.indptr[rows].astype(np.int64), matrix.indptr[rows + 1].astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(end - begin)])
+    at = np.arange(ends[-1]) + np.repeat(begin - ends[:-1], end - begin)
+    parts = (matrix.data[at], matrix.indices[at], ends)
+    return sp.csr_array(parts, shape=(rows.size, matrix.shape[1]))
 
 
 def _backed_csc_rows(matrix: Any, rows: NDArray[np.int64]) -> Any:

@@ -15,7 +15,8 @@ from scifn._cells import codes, identity, second, shown, told
 from scifn._cells.calls import Cells, Kept, Panel, asdc_rates, columns_of, il10, typical_of
 from scifn._cells.likelihood import Tables
 from scifn._cells.profiles import Components, components
-from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
+from scifn._cells.runs import COMPILED_FROM, threads_for
+from scifn._matrix import mapped
 from scifn._view import PanelView
 from scifn.genesets import _ids, _sets
 

@@ -16,7 +16,7 @@ from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.codes import Codes
 from scifn._cells.likelihood import Tables, log_likelihood
 from scifn._cells.profiles import Components
-from scifn._cells.runs import mapped
+from scifn._matrix import mapped
 from scifn._view import PanelView
 
 Floats = NDArray[np.float64]

@@ -22,8 +22,9 @@ from scifn._cells.background import (
     split,
 )
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand, group_of
-from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
+from scifn._cells.runs import COMPILED_FROM, threads_for
 from scifn._cells.sums import matrix_of, tally, weighted
+from scifn._matrix import mapped
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
 

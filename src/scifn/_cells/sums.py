@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scifn._cells.likelihood import arrays
-from scifn._cells.runs import COMPILED_FROM, mapped, threads_for
+from scifn._cells.runs import COMPILED_FROM, threads_for
+from scifn._matrix import mapped
 from scifn._view import PanelView
 
 Floats = NDArray[np.float64]

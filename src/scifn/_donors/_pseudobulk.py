@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scifn import _keys as k
+from scifn import _matrix
 from scifn._donors._grouped import groups_of, named
 from scifn._donors._labels import IntArray
 
 #: Cells from which on compiling pays.
-COMPILED_FROM: Final = 20_000
+COMPILED_FROM: Final = _matrix.COMPILED
 #: Cells whose counts are there at once.
 RUN: Final = 32_768
 

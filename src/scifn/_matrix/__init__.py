@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from scifn._matrix._files import LEAST_BYTES, within
 from scifn._matrix._panel import Held, Plain
-from scifn._matrix._pass import Panel, Unreadable, one_pass, unreadable_rows
+from scifn._matrix._pass import COMPILED, Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._progress import stage, watch
-from scifn._matrix._rows import map_rows, n_processors, reads_by_column, split_rows
+from scifn._matrix._rows import map_rows, mapped, n_processors, reads_by_column, split_rows
 from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
 from scifn._matrix._storage import blocks, sample_rows, storage_name
 
 __all__ = [
+    "COMPILED",
     "FRACTIONAL",
     "LEAST_BYTES",
     "LINEARIZE",
@@ -29,6 +30,7 @@ __all__ = [
     "Unreadable",
     "blocks",
     "map_rows",
+    "mapped",
     "n_processors",
     "one_pass",
     "reads_by_column",

@@ -78,8 +78,9 @@ def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int
     return total, NOT_SORTED if back > 0 else FINE, off == 0
 
 
-# sums of whole numbers are exact, and of others only the state is used: the order may change
-_scan = compiled(_scan_of, fastmath={"reassoc"})
+# sums of whole numbers are exact, and of others only zero and the state matter: their order may
+# change
+scan = compiled(_scan_of, fastmath={"reassoc"})
 
 
 def _emit_of(
@@ -147,7 +148,7 @@ def _reduce_counts(
     filled = _U(0)
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
-        everything, state, whole = _scan(data, indices, start, stop)
+        everything, state, whole = scan(data, indices, start, stop)
         if state != FINE:
             return state
         total[i], n_genes[i], filled = _emit(
@@ -171,7 +172,7 @@ def _reduce_linear(
     filled = _U(0)
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
-        _, state, _ = _scan(data, indices, start, stop)
+        _, state, _ = scan(data, indices, start, stop)
         if state != FINE:
             return state
         smallest, last, last_linear = np.inf, -1.0, -1.0

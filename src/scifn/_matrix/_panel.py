@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import mmap
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scifn._matrix._rows import n_processors
+from scifn._matrix._rows import mapped, n_processors
 
 Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.int64] | None
@@ -224,9 +223,10 @@ class Compact:
     ) -> Any:
         from scifn._matrix import _kernels
 
-        sizes = _side_by_side(
-            lambda one: _kernels.count(one[0].columns, one[0].indptr, one[1], wanted), found
-        )
+        def size(one: tuple[Piece, NDArray[np.int64]]) -> int:
+            return int(_kernels.count(one[0].columns, one[0].indptr, one[1], wanted))
+
+        sizes = mapped(size, found, n_processors())
         n_rows = [rows.size for _, rows in found]
         at, first = np.cumsum([0, *sizes]), np.cumsum([0, *n_rows])
         data = np.empty(at[-1], dtype=np.float32)
@@ -243,7 +243,7 @@ class Compact:
             )  # fmt: skip
             ends += at[i]
 
-        _side_by_side(fill, range(len(found)))
+        list(mapped(fill, range(len(found)), n_processors()))
         indptr = indptr.astype(places.dtype)
         return sp.csr_array((data, places, indptr), shape=(int(first[-1]), n_columns), copy=False)
 
@@ -268,7 +268,7 @@ class Compact:
                 out[self.starts[i] : self.starts[i + 1]],
             )  # fmt: skip
 
-        _side_by_side(add, range(len(self.pieces)))
+        list(mapped(add, range(len(self.pieces)), n_processors()))
         return out
 
     def part(self, rows: slice) -> Compact:
@@ -300,12 +300,3 @@ class Compact:
 
 
 Held = Plain | Compact
-
-
-def _side_by_side(function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
-    """``function`` of each item, in as many threads as there are processors."""
-    threads = min(n_processors(), len(items))
-    if threads < 2:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))

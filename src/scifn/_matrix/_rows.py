@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -29,6 +29,7 @@ from scifn._matrix._storage import (
     is_dask,
 )
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Blocks in a stripe of rows that is cut out of column-compressed storage, which costs a reading
@@ -188,6 +189,17 @@ def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:
         rows = slice(start, max(int(fits), start + 1))
         yield rows, view_rows(block, rows)
         start = rows.stop
+
+
+def mapped(
+    function: Callable[[Item], Result], items: Sequence[Item], threads: int
+) -> Iterator[Result]:
+    """``function`` of each item in order, ``threads`` at a time."""
+    if threads < 2 or len(items) < 2:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        yield from pool.map(function, items)
 
 
 def n_processors() -> int:

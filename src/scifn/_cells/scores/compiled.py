@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from scifn._matrix import _kernels
+from scifn._matrix._kernels import scan
 from scifn._matrix._numba import compiled
 
 #: What a kernel returns: all is well, or why a block cannot be read as it is.
@@ -27,23 +29,13 @@ _U = np.uint64
 def _total_of(
     data: Any, indices: Any, start: Any, stop: Any, genes: Any, all_genes: bool, counts: bool
 ) -> tuple[float, int]:
-    """Sum over the genes of a cell, and the state of its values; the loops vectorize."""
-    total = 0.0
-    bad = 0
-    off = 0
-    for p in range(start, stop):
-        value = np.float64(data[p])
-        total += value
-        bad += not value >= 0.0
-        off += value != np.floor(value)
-    back = 0
-    for p in range(start + _U(1), stop):
-        back += indices[p] <= indices[p - _U(1)]
-    if bad > 0 or not total < np.inf:
+    """Sum over the genes of a cell, and the state of its values."""
+    total, state, whole = scan(data, indices, start, stop)
+    if state == _kernels.UNREADABLE:
         return 0.0, UNREADABLE
-    if counts and off > 0:
+    if counts and not whole:
         return 0.0, NOT_COUNTS
-    if back > 0:
+    if state == _kernels.NOT_SORTED:
         return 0.0, NOT_SORTED
     if not all_genes:
         total = 0.0

@@ -25,7 +25,7 @@ Scored = tuple[Floats, NDArray[np.bool_]]
 #: States of a block that :mod:`scifn._cells.scores.compiled` returns.
 UNREADABLE, NOT_COUNTS, NOT_SORTED = 1, 2, 3
 #: Cells below which scipy is done before a compiler would be.
-COMPILED_FROM: Final = 20_000
+COMPILED_FROM: Final = _matrix.COMPILED
 #: Non-zeros that numpy works on at once, so that its temporaries stay small.
 PORTION: Final = 500_000
 #: Rows of which the sum of a column in units of 1/UNIT is exact in double precision.

@@ -11,10 +11,12 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
+from threadpoolctl import ThreadpoolController
 
 from scifn._matrix import _storage
 from scifn._matrix._dask import map_dask
@@ -38,6 +40,8 @@ STRIPE_BLOCKS = 2
 STRIPES_A_BLOCK = 4
 #: Threads that work on what one thread reads from a file.
 MOST_WORKERS = 3
+#: Libraries of linear algebra, looked up once.
+_libraries: ThreadpoolController | None = None
 
 
 def map_rows(
@@ -198,8 +202,16 @@ def mapped(
     if threads < 2 or len(items) < 2:
         yield from map(function, items)
         return
-    with ThreadPoolExecutor(min(threads, len(items))) as pool:
+    with _one_thread_each(), ThreadPoolExecutor(min(threads, len(items))) as pool:
         yield from pool.map(function, items)
+
+
+def _one_thread_each() -> AbstractContextManager[Any]:
+    """No threads of linear algebra beside ours: its small products would wait for them idly."""
+    global _libraries
+    if _libraries is None:
+        _libraries = ThreadpoolController()
+    return _libraries.limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 def n_processors() -> int:

@@ -279,6 +279,10 @@ def test_pieces_of_any_size_hold_the_same(gathered, monkeypatch, kernels):
     weights = np.random.default_rng(0).normal(size=(len(columns), 3))
     np.testing.assert_allclose(held.dot(weights), want @ weights)
     np.testing.assert_allclose(held.dot(weights, detected=True), (want > 0) @ weights)
+    groups = np.arange(40) % 4 - 1
+    member = groups == np.arange(3)[:, None]
+    for asked in ([2, 0], [4, 1, 0, 5], []):
+        assert (held.by_group(asked, groups, 3) == member @ want[:, asked]).all()
 
 
 def test_selector_is_a_matrix_of_ones():

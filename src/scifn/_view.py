@@ -7,7 +7,7 @@ AnnData, and the decision with its reason travels in :attr:`PanelView.record`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,19 @@ class PanelView:
         for j, genes in enumerate(groups):
             weights[[self._position[gene] for gene in genes], j] = 1.0
         return self.values.dot(weights, detected=detected)
+
+    def weighed(self, columns: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+        """Weighted sum of the genes of each column (all must be measured), cells x columns."""
+        weights = np.zeros((self.values.shape[1], len(columns)))
+        for j, column in enumerate(columns):
+            weights[[self._position[gene] for gene in column], j] = list(column.values())
+        return self.values.dot(weights)
+
+    def by_group(
+        self, genes: Sequence[str], groups: NDArray[np.int64], n_groups: int
+    ) -> NDArray[np.float64]:
+        """Sums of ``genes`` over the cells of each group (-1 for none), groups x genes."""
+        return self.values.by_group([self._position[gene] for gene in genes], groups, n_groups)
 
     def need_counts(self, purpose: str) -> None:
         """Refuse a matrix whose counts are unknown.

@@ -220,25 +220,42 @@ def _pack(values: Any, ends: Any, small: Any, large: Any, marks: Any) -> int:
 pack = compiled(_pack)
 
 
+def _longest(indptr: Any) -> int:
+    """Values of the longest row."""
+    n = 0
+    for i in range(indptr.size - 1):
+        n = max(n, indptr[i + 1] - indptr[i])
+    return n
+
+
+longest = compiled(_longest)
+
+
 def _select(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any, rows: Any, wanted: Any,
     values: Any, places: Any, ends: Any,
 ) -> Any:  # fmt: skip
-    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1."""
-    n = _U(0)
+    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1.
+
+    A row is picked out in room of its own, where what is not wanted is written over by the next:
+    there is no branch to guess.
+    """
+    n, room = _U(0), longest(indptr) + 1
+    kept, of = np.empty(room, dtype=values.dtype), np.empty(room, dtype=wanted.dtype)
     for k in range(rows.size):
         i = _U(rows[k])
-        mark = marks[i]
+        mark, m = marks[i], _U(0)
         for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
             value = np.float32(data[p])
             if large.size > 0 and data[p] == LARGE:
                 value = large[mark]
                 mark += 1
             place = wanted[columns[p]]
-            if place >= 0:
-                values[n] = value
-                places[n] = place
-                n += _U(1)
+            kept[m], of[m] = value, place
+            m += _U(place >= 0)
+        for q in range(m):
+            values[n + q], places[n + q] = kept[q], of[q]
+        n += m
         ends[k] = n
     return n
 
@@ -263,9 +280,17 @@ def _dot(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any,
     starts: Any, groups: Any, weights: Any, detected: bool, out: Any,
 ) -> None:  # fmt: skip
-    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on."""
+    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on.
+
+    Those that weigh are picked out of a row first, as in :data:`select`.
+    """
+    room = longest(indptr) + 1
+    kept, of = np.empty(room), np.empty(room, dtype=columns.dtype)
+    weighs = np.empty(starts.size - 1, dtype=np.uint8)
+    for c in range(weighs.size):
+        weighs[c] = starts[c + 1] > starts[c]
     for i in range(indptr.size - 1):
-        mark = marks[i]
+        mark, m = marks[i], _U(0)
         for p in range(_U(indptr[i]), _U(indptr[i + 1])):
             value: Any = np.float64(data[p])
             if large.size > 0 and data[p] == LARGE:
@@ -273,9 +298,35 @@ def _dot(
                 mark += 1
             if detected:
                 value = 1.0
-            c = _U(columns[p])
-            for q in range(_U(starts[c]), _U(starts[c + _U(1)])):
-                out[i, groups[q]] += value * weights[q]
+            kept[m], of[m] = value, columns[p]
+            m += _U(weighs[columns[p]])
+        for k in range(m):
+            column = _U(of[k])
+            for q in range(_U(starts[column]), _U(starts[column + _U(1)])):
+                out[_U(i), _U(groups[q])] += kept[k] * weights[q]
 
 
 dot = compiled(_dot)
+
+
+def _add_groups(
+    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, groups: Any, wanted: Any,
+    out: Any,
+) -> None:  # fmt: skip
+    """Add rows to the rows of ``out`` that they belong to; those of group -1 are left out.
+
+    ``wanted[column]`` is where a column goes; what is not wanted has a place of its own.
+    """
+    for i in range(groups.size):
+        if groups[i] < 0:
+            continue
+        group, mark = _U(groups[i]), marks[i]
+        for p in range(_U(indptr[i]), _U(indptr[i + 1])):
+            value: Any = np.float64(data[p])
+            if large.size > 0 and data[p] == LARGE:
+                value = np.float64(large[mark])
+                mark += 1
+            out[group, _U(wanted[columns[p]])] += value
+
+
+add_groups = compiled(_add_groups)

@@ -48,6 +48,13 @@ class Plain:
             values.data = (values.data > 0).astype(np.float32)
         return np.asarray(values @ weights, dtype=np.float64)
 
+    def by_group(self, columns: Sequence[int], groups: NDArray[np.int64], n_groups: int) -> Floats:
+        """Sums of some columns over the cells of each group, groups x columns; -1 is no group."""
+        cells = np.flatnonzero(groups >= 0)
+        ones, shape = np.ones(cells.size), (n_groups, groups.size)
+        member = sp.csr_array((ones, (groups[cells], cells)), shape=shape)
+        return np.asarray((member @ self.matrix[:, list(columns)]).toarray(), dtype=np.float64)
+
     def part(self, rows: slice) -> Plain:
         """Some successive cells."""
         return Plain(self.matrix[rows])
@@ -182,17 +189,39 @@ class Compact:
 
     def select(self, columns: Sequence[int], rows: Rows = None) -> Any:
         """Some columns of all or of some cells, CSR of float32."""
+        wanted, n, mix = self._wanted(columns)
+        found = self._take(wanted, n, rows)
+        return found if mix is None else sp.csr_array(found @ mix, dtype=np.float32)
+
+    def by_group(self, columns: Sequence[int], groups: NDArray[np.int64], n_groups: int) -> Floats:
+        """Sums of some columns over the cells of each group, groups x columns; -1 is no group."""
+        from scifn._matrix import _kernels
+
+        wanted, n, mix = self._wanted(columns)
+        sums = np.zeros((n_groups, n + 1))  # the last is of all that is not wanted
+        place = np.where(wanted < 0, n, wanted)
+        for i, piece in enumerate(self.pieces):
+            _kernels.add_groups(
+                piece.data, piece.columns, piece.indptr, piece.large, piece.marks,
+                groups[self.starts[i] : self.starts[i + 1]], place, sums,
+            )  # fmt: skip
+        return sums[:, :n] if mix is None else sums[:, :n] @ mix
+
+    def _wanted(self, columns: Sequence[int]) -> tuple[NDArray[np.int32], int, Any]:
+        """Where each stored column goes (-1: nowhere), how many do, and what is made up of them.
+
+        The latter is None where each is a column by itself.
+        """
         asked = np.asarray(columns, dtype=np.int64)
         stored = self._single[asked]
         wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
         if (stored >= 0).all() and np.unique(stored).size == stored.size:
             wanted[stored] = np.arange(stored.size)
-            return self._take(wanted, stored.size, rows)
+            return wanted, stored.size, None
         mix = self.spread[:, asked].tocsr()
         used = np.flatnonzero(np.diff(mix.indptr) > 0)
         wanted[used] = np.arange(used.size)
-        found = self._take(wanted, used.size, rows) @ mix[used]
-        return sp.csr_array(found, dtype=np.float32)
+        return wanted, used.size, mix[used]
 
     def _take(self, wanted: NDArray[np.int32], n_columns: int, rows: Rows) -> Any:
         """CSR of the stored columns that are ``wanted``."""

@@ -15,7 +15,7 @@ import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import evidence, producers
-from scifn._cells.background import SOUP_GENES
+from scifn._cells.background import SOUP_GENES, SoupMoments
 from scifn._errors import ArgumentError, InputFileError, ScaleError
 
 IFNA = list(genesets.load("ifn_alpha"))
@@ -27,13 +27,12 @@ AT = {gene: i for i, gene in enumerate(GENES)}
 
 
 def test_background_by_hand():
-    assert evidence.from_absent(np.array([1.0, 0.0, 2.0]), np.array([1e3, 2e3, 3999.0])) == (
-        pytest.approx(3.5 / 7000)
-    )
-    assert evidence.from_absent(np.zeros(3), np.full(3, 333.0)) == pytest.approx(0.5 / 1000)
+    # two samples: UMI of the cells that cannot make it, and all their UMI
+    rates = evidence.from_absent(np.array([3.0, 0.0]), np.array([6999.0, 999.0]))
+    np.testing.assert_allclose(rates, [3.5 / 7000, 0.5 / 1000])
     # 2 of 1e6 UMI of the soup, a tenth of each cell is soup
     assert evidence.from_soup(2.0, 999_999.0, 0.1) == pytest.approx(2.5e-7)
-    null = evidence.Background(1e-6, np.inf, "")
+    null = evidence.Null(1e-6, np.inf)
     np.testing.assert_allclose(null.expected(np.array([0.0, 5000.0])), [0.0, 0.005])
 
 
@@ -83,24 +82,33 @@ def test_each_candidate_type_has_the_same_share_of_the_error():
     assert rare[0] == 0.04
 
 
+def learnt(umi, total, samples=None):
+    """Size of each sample, from cells that are added in two runs."""
+    samples = np.zeros(len(umi), dtype=int) if samples is None else samples
+    moments = SoupMoments(int(samples.max()) + 1, umi.shape[1])
+    for half in (slice(None, None, 2), slice(1, None, 2)):
+        moments.add(sparse.csr_array(umi[half]), total[half], samples[half])
+    return moments.sizes()
+
+
 @pytest.mark.parametrize("size", [0.5, 2.0])
 def test_size_of_the_soup_is_recovered(size):
     rng = np.random.default_rng(1)
     total = rng.uniform(1000, 9000, 20_000)
     mean = total[:, None] * np.array([1e-4, 3e-4, 5e-5])
     umi = rng.negative_binomial(size, size / (size + mean)).astype(float)
-    assert evidence.learn_size(umi, total) == pytest.approx(size, rel=0.1)
+    assert learnt(umi, total) == pytest.approx(size, rel=0.1)
 
 
 def test_poisson_soup_has_no_width():
     total = np.full(4, 100.0)
     # counts that are no wider than Poisson: variance 0 below the mean 10
-    assert evidence.learn_size(np.full((4, 1), 10.0), total) == np.inf
-    assert evidence.learn_size(np.zeros((4, 0)), total) == np.inf
-    assert evidence.learn_size(np.array([[9.0], [0], [0], [0]]), total) == np.inf  # too few UMI
+    assert learnt(np.full((4, 1), 10.0), total) == np.inf
+    assert learnt(np.zeros((4, 0)), total) == np.inf
+    assert learnt(np.array([[9.0], [0], [0], [0]]), total) == np.inf  # too few UMI
     rng = np.random.default_rng(2)
     total = np.full(50_000, 4000.0)
-    wide = evidence.learn_size(rng.poisson(total[:, None] * [2e-4, 5e-4]).astype(float), total)
+    wide = learnt(rng.poisson(total[:, None] * [2e-4, 5e-4]).astype(float), total)
     assert wide > 30
 
 
@@ -108,7 +116,10 @@ def test_size_by_hand():
     # two genes with 20 and 30 UMI over 2 cells of equal depth: means 10, 10 and 15, 15
     umi, total = np.array([[0.0, 10], [20, 20]]), np.array([50.0, 50.0])
     excess = (2 * 10**2 + 2 * 5**2) - (20 + 30)
-    assert evidence.learn_size(umi, total) == pytest.approx((2 * 10**2 + 2 * 15**2) / excess)
+    assert learnt(umi, total) == pytest.approx((2 * 10**2 + 2 * 15**2) / excess)
+    # beside another sample, in which there is too little, each has its own
+    both = learnt(np.vstack([umi, umi / 10]), np.tile(total, 2), np.array([0, 0, 1, 1]))
+    np.testing.assert_allclose(both, [650 / excess, np.inf])
 
 
 def test_posterior_rises_with_umi_and_is_near_zero_without():

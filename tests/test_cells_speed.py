@@ -125,6 +125,15 @@ def test_producers_are_weighed_alike():
     fast = producers.posterior(umi, expected, total, null, groups, compiled=True)
     np.testing.assert_allclose(fast, slow, rtol=1e-10)
     assert fast[3] > 0.99
+    # samples that are looked at together know nothing of each other
+    samples = (np.arange(3000) % 7 > 2).astype(int)
+    for compiled in (False, True):
+        both = producers.posterior(umi, expected, total, null, groups, samples, compiled=compiled)
+        for sample in (0, 1):
+            at = samples == sample
+            mine = np.unique(groups[at], return_inverse=True)[1]
+            alone = producers.posterior(umi[at], expected[at], total[at], null[at], mine)
+            np.testing.assert_allclose(both[at], alone, rtol=1e-10)
 
 
 def test_few_cells_with_transcripts_are_adjusted_as_all_of_them():
@@ -136,8 +145,11 @@ def test_few_cells_with_transcripts_are_adjusted_as_all_of_them():
         p = np.ones(200)
         p[seen] = rng.choice([1e-6, 1e-3, 0.01, 0.2, 1.0], n_seen)
         want = evidence.by_groups(p, among, groups)
-        found = evidence.adjusted(p[seen], seen, among, groups)
-        np.testing.assert_allclose(found, want, rtol=1e-12)
+        mine = seen[among[seen]]
+        sizes = np.bincount(groups[among], minlength=4)
+        found = evidence.adjusted(p[mine], groups[mine], sizes)
+        np.testing.assert_allclose(found, want[mine], rtol=1e-12)
+        assert (np.delete(want, mine)[np.delete(among, mine)] == 1).all()
 
 
 def test_sums_of_donors_are_alike(monkeypatch):

@@ -14,7 +14,7 @@ import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import evidence
-from scifn._cells.background import SOUP_GENES
+from scifn._cells.background import SOUP_GENES, SoupMoments
 from scifn._cells.ligands import LIGANDS, OTHERS
 
 IFNA = list(genesets.load("ifn_alpha"))
@@ -110,8 +110,10 @@ def test_labels_are_those_of_the_test_by_hand():
     mean = (counts[absent].sum() + 0.5) / (4000 * absent.sum() + 1) * 4000
     lymphoid = kinds == "T/NK"
     genes = [AT[gene] for gene in SOUP_GENES]
-    size = evidence.learn_size(adata.X.toarray()[lymphoid][:, genes].astype(float),
-                               np.full(lymphoid.sum(), 4000.0))  # fmt: skip
+    moments = SoupMoments(1, len(genes))
+    n = lymphoid.sum()
+    moments.add(adata.X[lymphoid][:, genes], np.full(n, 4000.0), np.zeros(n, dtype=int))
+    size = moments.sizes()[0]
     mine = np.isin(kinds, ["pDC", "Monocyte"])
     tail = (stats.poisson.sf(counts - 1, mean) if np.isinf(size)
             else stats.nbinom.sf(counts - 1, size, size / (size + mean)))  # fmt: skip
@@ -271,7 +273,7 @@ def heavy_tail(umi, mean):
 
 def test_tail_of_libraries_is_heavy_and_never_ends():
     """However far a library lies above the others, its p is a number, and ranks as it does."""
-    null = evidence.Background(1e-5, 4.0, "", tail=6.0)
+    null = evidence.Null(1e-5, 4.0, tail=6.0)
     umi = np.array([0.0, 1, 10, 30, 100, 1e3, 1e4, 1e5])
     total = np.full(8, 1e6)
     found = null.p_value(umi, total)

@@ -129,15 +129,15 @@ def _share_logs(ratio: Any, groups: Any, share: Any, product: Any, held: Any, lo
                 product[group, s] = 1.0
 
 
-def _produces(ratio: Any, groups: Any, share: Any, weights: Any, out: Any) -> None:
-    """Mean over shares of the probability that a cell produces, by the weights of its group."""
+def _produces(ratio: Any, groups: Any, share: Any, weights: Any, stops: Any, out: Any) -> None:
+    """Add the probability that a cell produces, over the first weighted shares of its group."""
     for i in range(ratio.size):
         group = groups[i]
         total = 0.0
-        for s in range(share.size):
+        for s in range(stops[group]):
             made = share[s] * ratio[i]
             total += weights[group, s] * made / (1.0 - share[s] + made)
-        out[i] = total
+        out[i] += total
 
 
 share_logs = compiled(_share_logs)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from scifn import _keys as k
 from scifn._cells import evidence
+from scifn._cells.lanes import Lanes
 from scifn._cells.ligands import Ligand
-from scifn._view import PanelView
 
 Floats = NDArray[np.float64]
 
 #: Cells of types that cannot make a ligand below which they say nothing of the soup.
 MIN_ABSENT: Final = 50
+#: UMI of a gene in the T cells of a sample below which it says nothing of the width.
+MIN_SOUP: Final = 20
 #: Genes of other types that T cells hold as soup only; they teach the size of the null.
 SOUP_GENES: Final = ("S100A8", "S100A9", "LYZ", "PPBP", "PF4", "HBB", "HBA1", "CD74", "IGHM")
 DEFAULT_CONTAMINATION: Final = 0.05
@@ -33,32 +33,6 @@ class Soup:
 
 
 @dataclass(frozen=True)
-class Cells:
-    """The cells of one sample: their places, types (None of libraries), and null's size.
-
-    ``types`` are codes, of which ``names`` are the types.
-    """
-
-    at: NDArray[np.int64]
-    types: NDArray[np.int64] | None
-    names: tuple[str, ...]
-    total: Floats
-    size: float
-
-    @property
-    def tested(self) -> NDArray[np.bool_]:
-        """Cells that can be attributed: not two cells, nor none that we know."""
-        some = self.total > 0
-        return some if self.types is None else some & ~self.among((k.DOUBLET, k.UNASSIGNED))
-
-    def among(self, types: Sequence[str]) -> NDArray[np.bool_]:
-        """Cells of some types; libraries are taken for pDC."""
-        if self.types is None:
-            return np.full(self.at.size, k.PDC in types)
-        return np.array([name in types for name in self.names], dtype=bool)[self.types]
-
-
-@dataclass(frozen=True)
 class Given:
     """What a user says of the background; of libraries the same of reads of others."""
 
@@ -66,69 +40,123 @@ class Given:
     contamination: Floats | None = None
 
 
-def split(view: PanelView, samples: Any, types: Any | None) -> dict[str, Cells]:
-    """The cells of each sample, in order of appearance; ``types`` is None of libraries."""
-    # missing samples are one of their own
-    codes, names = pd.factorize(samples, use_na_sentinel=False)
-    # each sample's cells in one piece, so that many samples cost one sort and not one pass each
-    order = np.argsort(codes, kind="stable")
-    pieces = np.split(order, np.cumsum(np.bincount(codes, minlength=len(names)))[:-1])
-    if types is None:
-        size = evidence.SWAPPED_SIZE
-        return {
-            str(name): Cells(at, None, (), view.total[at], size)
-            for name, at in zip(names, pieces, strict=True)
-        }
-    kinds, found = pd.factorize(types)
-    each = tuple(str(kind) for kind in found)
-    genes = view.found(SOUP_GENES)
-    counts = view.csr(genes) if genes else None
-    out = {}
-    for name, at in zip(names, pieces, strict=True):
-        lymphoid = at[np.array([kind == k.T_NK for kind in each], dtype=bool)[kinds[at]]]
-        size = np.inf
-        if counts is not None and lymphoid.size:
-            soup = counts[lymphoid].toarray().astype(np.float64)
-            size = evidence.learn_size(soup, view.total[lymphoid])
-        mine = kinds[at].astype(np.int64)
-        out[str(name)] = Cells(at, mine, each, view.total[at], float(size))
-    return out
+@dataclass(frozen=True)
+class Background:
+    """Null of every cell, and of each sample its mean rate and where it was read from.
+
+    A sample without one has a rate of NaN and no source.
+    """
+
+    null: evidence.Null
+    rates: Floats
+    sources: tuple[str, ...]
 
 
 def background(
-    umi: Floats, cells: Cells, ligand: Ligand, given: Given
-) -> evidence.Background | None:
-    """Null of one sample: from empty droplets, else from cells that cannot make the ligand."""
-    if cells.types is None:
-        return _of_libraries(umi, cells, ligand, given)
-    absent = cells.among(ligand.absent)
+    umi: Floats, seen: NDArray[np.int64], lanes: Lanes, ligand: Ligand, given: Given
+) -> Background:
+    """Null of samples: from empty droplets, else from cells that cannot make the ligand.
+
+    ``seen`` are the cells that hold any of ``umi``.
+    """
+    if lanes.libraries:
+        return _of_libraries(umi, lanes, given, ligand)
     if given.soup is not None:
-        share = DEFAULT_CONTAMINATION
-        if given.contamination is not None:
-            share = float(np.median(given.contamination[cells.at]))
-        rate = evidence.from_soup(given.soup.umi[ligand.name], given.soup.total, share)
-        source = f"empty droplets, contamination {share:.3g}"
-        source += " (assumed)" if given.contamination is None else ""
-    elif absent.sum() >= MIN_ABSENT:
-        rate = evidence.from_absent(umi[absent], cells.total[absent])
-        source = f"{int(absent.sum()):,} {ligand.phrase}"
+        rates, sources = _of_droplets(lanes, ligand, given.soup, given.contamination)
     else:
-        return None
-    return evidence.Background(rate, cells.size, source)
+        absent = lanes.which(ligand.absent)
+        n, depth = (values[:, absent].sum(axis=1) for values in (lanes.n_cells, lanes.depth))
+        held = lanes.sums(umi[seen] * absent[lanes.types[seen]], seen)
+        rates = np.where(n >= MIN_ABSENT, evidence.from_absent(held, depth), np.nan)
+        phrase = ligand.phrase
+        sources = tuple(f"{int(x):,} {phrase}" if x >= MIN_ABSENT else "" for x in n)
+    null = evidence.Null(rates[lanes.of], lanes.size[lanes.of])
+    return Background(null, rates, sources)
 
 
-def _of_libraries(
-    umi: Floats, cells: Cells, ligand: Ligand, given: Given
-) -> evidence.Background | None:
+def _of_droplets(
+    lanes: Lanes, ligand: Ligand, soup: Soup, contamination: Floats | None
+) -> tuple[Floats, tuple[str, ...]]:
+    shares = np.full(len(lanes.names), DEFAULT_CONTAMINATION)
+    if contamination is not None:
+        pieces = np.split(
+            contamination[lanes.at], np.searchsorted(lanes.of, np.arange(1, len(shares)))
+        )
+        shares = np.array([np.median(piece) for piece in pieces])
+    rates = evidence.from_soup(soup.umi[ligand.name], soup.total, shares)
+    assumed = " (assumed)" if contamination is None else ""
+    sources = tuple(f"empty droplets, contamination {share:.3g}{assumed}" for share in shares)
+    return rates, sources
+
+
+def _of_libraries(umi: Floats, lanes: Lanes, given: Given, ligand: Ligand) -> Background:
     """Null of purified libraries: reads of the others of their run."""
     swapped = np.full(umi.size, evidence.SWAPPED)
     if given.contamination is not None:
-        swapped = given.contamination[cells.at]
+        swapped = given.contamination[lanes.at]
     soup = given.soup
     pool = None if soup is None else (soup.umi[ligand.name], soup.total)
-    rate = evidence.from_libraries(umi, cells.total, swapped, pool)
-    if rate is None:
-        return None
-    source = f"reads of {'the pool' if pool else 'the other libraries'}, {np.median(swapped):.3g}"
-    source += " of each library" + (" (assumed)" if given.contamination is None else "")
-    return evidence.Background(rate, cells.size, source, tail=evidence.SWAPPED_TAIL)
+    rate, sources = np.full(umi.size, np.nan), []
+    means = np.full(len(lanes.names), np.nan)
+    for sample in range(len(lanes.names)):
+        mine = np.flatnonzero(lanes.of == sample)
+        found = evidence.from_libraries(umi[mine], lanes.total[mine], swapped[mine], pool)
+        if found is None:
+            sources.append("")
+            continue
+        rate[mine], means[sample] = found, np.mean(found)
+        which, share = "the pool" if pool else "the other libraries", np.median(swapped[mine])
+        assumed = " (assumed)" if given.contamination is None else ""
+        sources.append(f"reads of {which}, {share:.3g} of each library{assumed}")
+    size = np.full(umi.size, evidence.SWAPPED_SIZE)
+    null = evidence.Null(rate, size, tail=evidence.SWAPPED_TAIL)
+    return Background(null, means, tuple(sources))
+
+
+class SoupMoments:
+    """Sums over the T cells of each sample, which hold soup of :data:`SOUP_GENES` only.
+
+    They teach how wide the null is: :meth:`sizes`. Cells are added run after run.
+
+    Parameters
+    ----------
+    n_samples, n_genes
+        Samples, and genes that mark absent types.
+    """
+
+    def __init__(self, n_samples: int, n_genes: int) -> None:
+        self._shape = n_samples, n_genes
+        self._umi, self._squares, self._by_depth = (np.zeros(n_samples * n_genes) for _ in "123")
+        self._depth, self._depth_squares = np.zeros(n_samples), np.zeros(n_samples)
+
+    def add(self, counts: Any, total: Floats, samples: NDArray[np.integer[Any]]) -> None:
+        """Add T cells: UMI (CSR, cells x genes), all their UMI, and their samples."""
+        n, n_genes = self._shape
+        self._depth += np.bincount(samples, total, minlength=n)
+        self._depth_squares += np.bincount(samples, total**2, minlength=n)
+        cell = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+        key, umi = samples[cell] * n_genes + counts.indices, counts.data.astype(np.float64)
+        for sums, values in (
+            (self._umi, umi), (self._squares, umi**2), (self._by_depth, umi * total[cell]),
+        ):  # fmt: skip
+            sums += np.bincount(key, values, minlength=sums.size)
+
+    def sizes(self) -> Floats:
+        """Size of each sample's negative binomial, by moments over the genes.
+
+        Infinite (Poisson) where the counts are no wider than Poisson or say too little.
+        """
+        umi, squares, by_depth = (
+            sums.reshape(self._shape) for sums in (self._umi, self._squares, self._by_depth)
+        )
+        depth, depth_squares = self._depth[:, None], self._depth_squares[:, None]
+        rate = np.divide(umi, depth, out=np.zeros_like(umi), where=depth > 0)
+        rate[umi < MIN_SOUP] = 0.0
+        # sum of (umi - mean)^2 - mean, and of mean^2, over cells and genes that say enough
+        spread = squares - 2 * rate * by_depth + rate**2 * depth_squares - rate * depth
+        extra = np.where(rate > 0, spread, 0.0).sum(axis=1)
+        mean_squares = (rate**2 * depth_squares).sum(axis=1)
+        out = np.full(len(extra), np.inf)
+        wide = extra > 0
+        out[wide] = mean_squares[wide] / extra[wide]
+        return out

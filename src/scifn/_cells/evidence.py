@@ -10,7 +10,7 @@ A library of purified cells holds no soup but reads of the other libraries of it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,14 +41,18 @@ LABEL: Final = {name: i for i, name in enumerate(k.EVIDENCES)}
 
 
 @dataclass(frozen=True)
-class Background:
-    """Expected ambient UMI per UMI of a cell (or of each library), and how it was found."""
+class Null:
+    """Expected ambient UMI per UMI of a cell and the size around them: one, or one a cell."""
 
     rate: float | Floats
-    size: float
-    source: str
+    size: float | Floats
     #: Weight of the tail of what libraries hold of each other; infinite for cells.
     tail: float = float("inf")
+
+    def of(self, cells: Any) -> Null:
+        """Null of some of the cells."""
+        rate, size = np.asarray(self.rate), np.asarray(self.size)
+        return Null(rate[cells], size[cells], self.tail)
 
     def expected(self, total: Floats) -> Floats:
         """Expected ambient UMI of cells with ``total`` UMI."""
@@ -66,7 +70,10 @@ class Background:
         return np.log(np.maximum(self._over(_pmf, umi, expected), 1e-300))
 
     def _over(
-        self, of: Callable[[Floats, Floats, float], Floats], umi: Floats, mean: Floats
+        self,
+        of: Callable[[Floats, Floats, float | Floats], Floats],
+        umi: Floats,
+        mean: Floats,
     ) -> Floats:
         """A probability, averaged over the spread of the mean between libraries."""
         if np.isinf(self.tail):
@@ -79,12 +86,16 @@ class Background:
         return np.asarray(np.sum(parts, axis=0))
 
 
-def from_absent(umi: Floats, total: Floats) -> float:
-    """Background rate from cells that cannot make the gene, half a UMI added."""
-    return float((umi.sum() + HALF) / (total.sum() + 1.0))
+def from_absent(umi: Floats, total: Floats) -> Floats:
+    """Background rate from UMI of cells that cannot make the gene, half a UMI added.
+
+    >>> from_absent(np.array([3.0]), np.array([6999.0])).tolist()
+    [0.0005]
+    """
+    return (umi + HALF) / (total + 1.0)
 
 
-def from_soup(soup_umi: float, soup_total: float, contamination: float) -> float:
+def from_soup(soup_umi: float, soup_total: float, contamination: Floats) -> Floats:
     """Background rate from empty droplets and the share of a cell's UMI that is soup."""
     return contamination * (soup_umi + HALF) / (soup_total + 1.0)
 
@@ -121,56 +132,56 @@ def from_libraries(
     return np.asarray(floor + swapped * (rest + HALF) / (depth + 1.0), dtype=np.float64)
 
 
-def learn_size(umi: Floats, total: Floats) -> float:
-    """Size of the negative binomial of soup, by moments over several marker genes.
-
-    Parameters
-    ----------
-    umi
-        Cells x genes: UMI of genes that these cells do not express.
-    total
-        UMI of each cell.
-
-    Returns
-    -------
-    Size; infinite (Poisson) where the counts are no wider than Poisson or say too little.
-    """
-    if umi.size == 0 or total.sum() <= 0:
-        return float("inf")
-    rate = umi.sum(axis=0) / total.sum()
-    told = umi.sum(axis=0) >= 20
-    if not told.any():
-        return float("inf")
-    mean = total[:, None] * rate[None, told]
-    extra = float(((umi[:, told] - mean) ** 2).sum() - mean.sum())
-    return float((mean**2).sum() / extra) if extra > 0 else float("inf")
-
-
-def upper_tail(umi: Floats, expected: Floats, size: float) -> Floats:
+def upper_tail(umi: Floats, expected: Floats, size: float | Floats) -> Floats:
     """P(X >= umi) under the null; 1 where nothing was seen."""
     x = np.asarray(umi, dtype=np.float64)
     out = np.ones(x.size)
-    seen = x > 0
-    if np.isinf(size):
-        out[seen] = stats.poisson.sf(x[seen] - 1, expected[seen])
-    else:
-        out[seen] = stats.nbinom.sf(x[seen] - 1, size, size / (size + expected[seen]))
+    seen = np.flatnonzero(x > 0)
+    for at, of in _by_kind(seen, size, x.size):
+        if of is None:
+            out[at] = stats.poisson.sf(x[at] - 1, expected[at])
+        else:
+            out[at] = stats.nbinom.sf(x[at] - 1, of, of / (of + expected[at]))
     return out
 
 
-def log_pmf(umi: Floats, mean: Floats, size: float) -> Floats:
+def log_pmf(umi: Floats, mean: Floats, size: float | Floats) -> Floats:
     """Logarithm of the negative binomial's probability; Poisson where the size is infinite."""
     mean = np.maximum(mean, 1e-12)
-    out: Floats = -mean if np.isinf(size) else -size * np.log1p(mean / size)
+    out = _log_of_none(mean, size)
     seen = np.flatnonzero(umi)  # few cells hold any
-    if seen.size and np.isinf(size):
-        out[seen] = stats.poisson.logpmf(umi[seen], mean[seen])
-    elif seen.size:
-        out[seen] = stats.nbinom.logpmf(umi[seen], size, size / (size + mean[seen]))
+    for at, of in _by_kind(seen, size, mean.size):
+        if of is None:
+            out[at] = stats.poisson.logpmf(umi[at], mean[at])
+        else:
+            out[at] = stats.nbinom.logpmf(umi[at], of, of / (of + mean[at]))
     return out
 
 
-def _pmf(umi: Floats, mean: Floats, size: float) -> Floats:
+def _log_of_none(mean: Floats, size: float | Floats) -> Floats:
+    """Logarithm of the probability of no UMI."""
+    narrow = np.isinf(size)
+    if np.all(narrow):
+        return -mean
+    if not np.any(narrow):
+        return np.asarray(-size * np.log1p(mean / size))
+    some = np.where(narrow, 1.0, size)
+    return np.where(narrow, -mean, -some * np.log1p(mean / some))
+
+
+def _by_kind(
+    cells: NDArray[np.int64], size: float | Floats, n: int
+) -> Iterator[tuple[NDArray[np.int64], Floats | None]]:
+    """Cells of a Poisson null (no size), and of a negative binomial (with their sizes)."""
+    sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), n)[cells]
+    narrow = np.isinf(sizes)
+    if narrow.any():
+        yield cells[narrow], None
+    if not narrow.all():
+        yield cells[~narrow], sizes[~narrow]
+
+
+def _pmf(umi: Floats, mean: Floats, size: float | Floats) -> Floats:
     return np.asarray(np.exp(log_pmf(umi, mean, size)))
 
 
@@ -200,32 +211,25 @@ def by_groups(p: Floats, among: Bools, groups: NDArray[Any]) -> Floats:
     return out
 
 
-def adjusted(p: Floats, seen: NDArray[np.int64], among: Bools, groups: NDArray[np.int64]) -> Floats:
+def adjusted(p: Floats, groups: NDArray[np.int64], sizes: NDArray[Any]) -> Floats:
     """:func:`by_groups` where few cells hold any transcript, and the others' p is 1.
 
     Parameters
     ----------
-    p
-        Those of the cells that hold any.
-    seen
-        Places of these cells.
-    among, groups
-        As there, of all cells; groups are numbers from 0.
+    p, groups
+        Those of the cells that hold any; groups are numbers from 0.
+    sizes
+        Cells of each group, whether they hold any or not.
 
-    >>> among = np.ones(6, dtype=bool)
-    >>> adjusted(np.array([0.001]), np.array([0]), among, np.array([0, 1, 1, 1, 1, 1])).round(4)
-    array([0.002, 1.   , 1.   , 1.   , 1.   , 1.   ])
+    >>> adjusted(np.array([0.001]), np.array([0]), np.array([1, 5])).round(4)
+    array([0.002])
     """
-    out = np.where(among, 1.0, np.nan)
-    size = np.bincount(groups[among])
-    mine = among[seen]
-    if not mine.any():
-        return out
-    at, of = seen[mine], groups[seen[mine]]
-    weight = size / size[size > 0].mean()
-    weighted = np.minimum(np.concatenate([p[mine] * size[of] / size[size > 0].mean(), weight]), 1.0)
+    if not p.size:
+        return np.zeros(0)
+    mean = sizes[sizes > 0].mean()
+    weighted = np.minimum(np.concatenate([p * sizes[groups] / mean, sizes / mean]), 1.0)
     # the cells without any are one value a group, as often as there are such cells
-    times = np.concatenate([np.ones(at.size), size - np.bincount(of, minlength=size.size)])
+    times = np.concatenate([np.ones(p.size), sizes - np.bincount(groups, minlength=sizes.size)])
     order = np.argsort(weighted)[::-1]
     rank = times.sum() - np.concatenate([[0.0], np.cumsum(times[order])[:-1]])
     held = rank > 0
@@ -234,8 +238,7 @@ def adjusted(p: Floats, seen: NDArray[np.int64], among: Bools, groups: NDArray[n
     step[times[order] == 0] = np.inf
     found = np.empty(order.size)
     found[order] = np.minimum(np.minimum.accumulate(step), 1.0)
-    out[at] = np.maximum(found[: at.size], p[mine])
-    return out
+    return np.maximum(found[: p.size], p)
 
 
 def label(umi: Floats, n_genes: NDArray[Any], p_adj: Floats) -> NDArray[np.int8]:

@@ -29,6 +29,8 @@ MOST_MEAN: Final = 64.0
 _LOGIT: Final = np.linspace(-16.0, 3.0, 48)
 _LARGEST: Final = 500.0
 _BLOCK: Final = 16_384
+#: Weight of a share, of all of which the sum is 1, that changes nothing.
+NOTHING: Final = 1e-25
 
 
 def shares() -> tuple[Floats, Floats]:
@@ -50,6 +52,7 @@ def posterior(
     total: Floats,
     null: Floats,
     groups: NDArray[np.int64],
+    samples: NDArray[np.int64] | None = None,
     *,
     compiled: bool = False,
 ) -> Floats:
@@ -62,7 +65,9 @@ def posterior(
     null
         Logarithm of the probability of ``umi`` under the background alone.
     groups
-        Group of each cell, 0 to n - 1.
+        Group of each cell, 0 to n - 1; a group lies in one sample.
+    samples
+        Sample of each cell, 0 to n - 1; None takes one for all.
     compiled
         Whether a compiled kernel does it: these cells are part of many.
 
@@ -70,27 +75,38 @@ def posterior(
     -----
     A group holds no producer with probability 1/2, else a share with prior Beta(0.5, 50); the
     mean of producers is one of :func:`means`, the same in all groups of a sample. Both are
-    summed over, weighted by how well they explain every cell.
+    summed over, weighted by how well they explain every cell of the sample.
     """
     if not umi.size:
         return np.zeros(0)
-    depth = total / max(float(total.mean()), 1.0)
+    samples = np.zeros(umi.size, dtype=np.int64) if samples is None else samples
+    of = np.zeros(int(groups.max()) + 1, dtype=np.int64)  # sample of each group
+    of[groups] = samples
+    n_cells = np.bincount(samples)
+    depth = total / np.maximum(np.bincount(samples, total) / n_cells, 1.0)[samples]
+    largest = np.zeros(n_cells.size)
+    np.maximum.at(largest, samples, umi)
     share, prior = shares()
-    n_groups = int(groups.max()) + 1
-    grid = means(float(umi.max()))
-    found = np.zeros((grid.size, umi.size))
-    evidence = np.zeros(grid.size)
+    grid = means(float(largest.max()))
+    # a sample weighs the means that its own largest count asks for
+    asked = np.arange(grid.size)[:, None] < [means(top).size for top in largest]
+    evidence = np.full((grid.size, n_cells.size), -np.inf)
+    ratios, weights = np.empty((grid.size, umi.size)), np.empty((grid.size, of.size, share.size))
     for i, mean in enumerate(grid):
         excess = log_pmf(umi, expected + mean * depth, SIZE) - null
-        ratio = np.exp(np.clip(excess, -_LARGEST, _LARGEST))
+        np.exp(np.clip(excess, -_LARGEST, _LARGEST), out=ratios[i])
         logs = _compiled_logs if compiled else _logs
-        slab, weights = _of_groups(logs(ratio, groups, n_groups, share), prior)
-        evidence[i] = float(np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab).sum())
+        slab, weights[i] = _of_groups(logs(ratios[i], groups, of.size, share), prior)
+        either = np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab)
+        evidence[i] = np.where(asked[i], np.bincount(of, either), -np.inf)
         some = 1 / (1 + (1 - ANY) / ANY * np.exp(-np.clip(slab, -_LARGEST, _LARGEST)))
-        weights *= some[:, None]
-        _produces(ratio, groups, share, weights, found[i], compiled=compiled)
-    weight = np.exp(evidence - evidence.max())
-    return np.asarray(weight @ found / weight.sum())
+        weights[i] *= some[:, None]
+    weight = np.exp(evidence - evidence.max(axis=0))
+    weights *= (weight / weight.sum(axis=0))[:, of, None]
+    out = np.zeros(umi.size)
+    for ratio, of_groups in zip(ratios, weights, strict=True):
+        _add_produces(ratio, groups, share, of_groups, out, compiled=compiled)
+    return np.minimum(out, 1.0)  # sums to 1 but for rounding
 
 
 def _blocks(n: int) -> list[slice]:
@@ -98,7 +114,7 @@ def _blocks(n: int) -> list[slice]:
     return [slice(start, start + _BLOCK) for start in range(0, n, _BLOCK)]
 
 
-def _produces(
+def _add_produces(
     ratio: Floats,
     groups: NDArray[np.int64],
     share: Floats,
@@ -107,15 +123,18 @@ def _produces(
     *,
     compiled: bool,
 ) -> None:
-    """Probability of each cell, averaged over the share of its group."""
+    """Add the probability of each cell, over the weighted shares of its group."""
     if compiled:
         from scifn._cells._compiled import produces
 
-        produces(ratio, groups, share, weights, out)
+        # shares that weigh nothing are not gone through: most, where no cell holds a transcript
+        weigh = weights > NOTHING
+        stops = np.where(weigh.any(axis=1), share.size - weigh[:, ::-1].argmax(axis=1), 0)
+        produces(ratio, groups, share, weights, stops, out)
         return
     for block in _blocks(ratio.size):
         made = share * ratio[block, None]
-        out[block] = (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
+        out[block] += (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
 
 
 def _logs(ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,19 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells import evidence, producers
+from scifn._cells import evidence
 from scifn._cells.background import (
     MIN_ABSENT,
     SOUP_GENES,
-    Cells,
+    Background,
     Given,
     Soup,
+    SoupMoments,
     background,
-    split,
 )
-from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand, group_of
+from scifn._cells.lanes import Lanes, lanes_of
+from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
 from scifn._cells.runs import COMPILED_FROM, threads_for
 from scifn._cells.sums import matrix_of, tally, weighted
+from scifn._cells.tested import null_fails, tested
 from scifn._matrix import mapped
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
@@ -34,9 +36,6 @@ Codes = NDArray[np.int8]
 
 #: Cells whose ligands are summed at once.
 _RUN: Final = 32_768
-#: Strong calls among T cells above which a sample is withheld.
-NULL_FAIL: Final = 1e-4
-MIN_NULL_FAIL: Final = 2
 #: Gene sets whose coverage is told.
 _SETS: Final = ("ifn_alpha", "ifn_type3", "ifn_type1_other")
 #: Fractions are stored with some six digits.
@@ -69,6 +68,7 @@ class _Held:
 
     umi: Values
     n_genes: NDArray[np.uint8]
+    measured: bool
 
 
 def panel_genes(species: str = "human") -> list[str]:
@@ -107,20 +107,25 @@ def produce(
     """
     sets = {name: _sets.for_species(name, view.species) for name in _SETS}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
-    lanes = split(view, samples, None if bulk else types)
+    held, lanes = _read(view, lanes_of(samples, None if bulk else types, view.total))
     given = Given(soup, contamination)
-    columns: dict[str, Values] = {}
-    labels: dict[str, Codes] = {}
-    tables = []
-    held = _held(view)
-    for ligand in LIGANDS:
-        found, labels[ligand.name], table = _test(view, ligand, held[ligand.name], lanes, given)
-        columns |= found
-        tables.append(table)
+    out = {ligand.name: _empty(view, ligand, held[ligand.name]) for ligand in LIGANDS}
+    compiled = view.n_cells >= COMPILED_FROM
+
+    def test(some: Lanes) -> list[dict[str, Any]]:
+        return [
+            _test(ligand, held[ligand.name], some, given, out[ligand.name], compiled=compiled)
+            for ligand in LIGANDS
+        ]
+
+    found = list(mapped(test, list(lanes.runs(_RUN)), threads_for(view.n_cells)))
+    tables = [part for of_ligand in zip(*found, strict=True) for part in of_ligand]
+    by_ligand = pd.DataFrame({x: np.concatenate([part[x] for part in tables]) for x in tables[0]})
+    columns = {name: values for x in out.values() for name, values in x.columns.items()}
+    labels = {name: x.labels for name, x in out.items()}
     reason = _reason(view) if not _measured(view, IFNA) else ""
     if reason:
         columns["ifna_umi"] = np.full(view.n_cells, np.nan, dtype=np.float32)
-    by_ligand = pd.concat(tables, ignore_index=True)
     frame = by_ligand[by_ligand["ligand"] == IFNA.title][list(_SAMPLES)].reset_index(drop=True)
     n_genes = 0 if reason else len(view.found(IFNA.genes(view.species)))
     return Production(
@@ -160,119 +165,109 @@ def _reason(view: PanelView) -> str:
     return f"only {len(genes)} IFNA genes are among the features: too few to say none was found"
 
 
-def _held(view: PanelView) -> dict[str, _Held]:
-    """What the cells hold of every ligand, from one look at the panel."""
+def _read(view: PanelView, lanes: Lanes) -> tuple[dict[str, _Held], Lanes]:
+    """What the cells hold of every ligand, and the width of the soup: one look at the panel."""
     genes = {ligand.name: view.found(ligand.genes(view.species)) for ligand in LIGANDS}
     out = {
-        name: _Held(
-            np.full(view.n_cells, 0 if mine else np.nan, dtype=np.float32),
+        ligand.name: _Held(
+            np.full(view.n_cells, 0 if genes[ligand.name] else np.nan, dtype=np.float32),
             np.zeros(view.n_cells, dtype=np.uint8),
+            _measured(view, ligand),
         )
-        for name, mine in genes.items()
+        for ligand in LIGANDS
     }
     there = [name for name, mine in genes.items() if mine]
     every = [gene for name in there for gene in genes[name]]
-    member = matrix_of(every, [dict.fromkeys(genes[name], 1.0) for name in there])
+    # libraries hold no soup: what they hold of each other has a width of its own
+    soup = [] if lanes.libraries else view.found(SOUP_GENES)
+    moments = SoupMoments(len(lanes.names), len(soup))
+    lymphoid = np.full(view.n_cells, -1, dtype=np.int32)  # sample of each T cell
+    at = np.flatnonzero(lanes.which((k.T_NK,))[lanes.types])
+    lymphoid[lanes.at[at]] = lanes.of[at]
+    member = matrix_of([*every, *soup], [dict.fromkeys(genes[name], 1.0) for name in there])
     compiled = view.n_cells >= COMPILED_FROM
-    for rows, values in view.runs(every, _RUN) if there else ():
+
+    def fill(start: int) -> tuple[NDArray[np.int64], Any]:
+        rows = slice(start, min(start + _RUN, view.n_cells))
+        values = view.csr([*every, *soup], rows)
         umi, seen = tally(values, member, compiled=compiled)
         if view.is_fractional:
             umi = np.floor(umi + _ROUNDING)
-            values.data = (values.data > 1 - _ROUNDING).astype(np.float32)
-            seen = weighted(values, member, compiled=compiled)
+            ones = values.copy()
+            ones.data = (values.data > 1 - _ROUNDING).astype(np.float32)
+            seen = weighted(ones, member, compiled=compiled)
         for i, name in enumerate(there):
             out[name].umi[rows] = umi[i]
             out[name].n_genes[rows] = seen[i]
-    return out
+        mine = np.flatnonzero(lymphoid[rows] >= 0)
+        return rows.start + mine, values[mine][:, len(every) :]
+
+    if every or soup:
+        for mine, counts in mapped(fill, range(0, view.n_cells, _RUN), threads_for(view.n_cells)):
+            moments.add(counts, view.total[mine], lymphoid[mine])
+    sizes = moments.sizes()
+    if lanes.libraries:
+        sizes[:] = evidence.SWAPPED_SIZE
+    return out, replace(lanes, size=sizes)
 
 
-def _test(
-    view: PanelView, ligand: Ligand, held: _Held, lanes: dict[str, Cells], given: Given
-) -> tuple[dict[str, Values], Codes, pd.DataFrame]:
-    """Columns, labels and samples of one ligand."""
+@dataclass(frozen=True)
+class _Out:
+    """Columns of all cells and labels of a ligand, filled in samples by samples."""
+
+    columns: dict[str, Values]
+    labels: Codes
+
+
+def _empty(view: PanelView, ligand: Ligand, held: _Held) -> _Out:
     columns = {f"{ligand.name}_umi": held.umi}
     if ligand is IFNA:
         columns |= {name: np.full(view.n_cells, np.nan, dtype=np.float32) for name in _TESTED}
-    labels = np.full(view.n_cells, evidence.LABEL["not_measurable"], dtype=np.int8)
-    measured = _measured(view, ligand)
-    compiled = view.n_cells >= COMPILED_FROM
-
-    def test(sample: tuple[str, Cells]) -> tuple[Any, ...]:
-        name, cells = sample
-        umi = held.umi[cells.at].astype(np.float64)
-        null = background(umi, cells, ligand, given) if measured else None
-        row = (name, cells.at.size, ligand.title, float(np.sum(umi)))
-        if null is None:
-            source = "absent" if measured else "no gene of it is among the features"
-            return (*row, np.nan, np.nan, source, "not_measurable")
-        found = _sample(umi, held.n_genes[cells.at], cells, null, ligand, compiled=compiled)
-        status = _null_status(found["label"], cells, ligand)
-        for column in _TESTED if ligand is IFNA else ():
-            columns[column][cells.at] = found[column]
-        if status == "ok":
-            labels[cells.at] = found["label"]
-        return (*row, float(np.mean(null.rate)), null.size, null.source, status)
-
-    table = list(mapped(test, list(lanes.items()), threads_for(view.n_cells)))
-    heads = ["sample", "n_cells", "ligand", "umi", "background_rate", "size", "source", "status"]
-    return columns, labels, pd.DataFrame(table, columns=heads)
+    return _Out(columns, np.full(view.n_cells, evidence.LABEL["not_measurable"], dtype=np.int8))
 
 
-def _sample(
-    umi: Floats,
-    n_genes: NDArray[np.uint8],
-    cells: Cells,
-    null: evidence.Background,
-    ligand: Ligand,
-    *,
-    compiled: bool,
+def _test(
+    ligand: Ligand, held: _Held, lanes: Lanes, given: Given, out: _Out, *, compiled: bool
 ) -> dict[str, Any]:
-    """Test, adjustment and label of the cells of one sample; of IFNA the posterior too."""
-    p = null.p_value(umi, cells.total)
-    adjusted, tested = _adjusted(umi, p, cells, ligand), cells.tested
-    label = evidence.label(umi, n_genes, adjusted)
-    label[~tested] = evidence.LABEL["not_measurable"]
-    if ligand is not IFNA:
-        return {"label": label}
-    expected = null.expected(cells.total)
-    alone = null.log_pmf(umi, cells.total)
-    groups = np.zeros(umi.size, dtype=np.int64) if cells.types is None else cells.types
-    # of a type that this sample lacks there is no group
-    groups = np.unique(groups, return_inverse=True)[1].ravel()
-    found = producers.posterior(umi, expected, cells.total, alone, groups, compiled=compiled)
-    some = cells.total > 0
+    """Test a ligand in samples; rows of their table."""
+    umi = held.umi[lanes.at].astype(np.float64)
+    if not held.measured:
+        return _sheet(lanes, ligand, lanes.sums(umi, np.arange(umi.size)), None)
+    seen = np.flatnonzero(umi > 0)  # few: what all others hold is no evidence
+    found = background(umi, seen, lanes, ligand, given)
+    table = _sheet(lanes, ligand, lanes.sums(umi[seen], seen), found)
+    there = np.isfinite(found.rates)
+    known, cells = lanes.only(there), there[lanes.of]
+    n_genes, null = held.n_genes[lanes.at], found.null
+    if not there.all():
+        umi, n_genes, null = umi[cells], n_genes[cells], null.of(cells)
+    positive = np.flatnonzero(umi > 0)
+    result = tested(umi, n_genes, positive, known, null, ligand, compiled=compiled)
+    ok = ~null_fails(result["label"], positive, known, ligand)
+    for column in _TESTED if ligand is IFNA else ():
+        out.columns[column][known.at] = result[column]
+    kept = ok[known.of]
+    out.labels[known.at[kept]] = result["label"][kept]
+    status = np.full(there.size, "not_measurable", dtype=object)
+    status[there] = np.where(ok, "ok", f"{ligand.name}_null_fail")
+    return table | {"status": status}
+
+
+def _sheet(lanes: Lanes, ligand: Ligand, umi: Floats, found: Background | None) -> dict[str, Any]:
+    """What each sample holds of a ligand, and its background."""
+    n, absent = len(lanes.names), "no gene of it is among the features"
+    sources = (absent,) * n if found is None else tuple(x or "absent" for x in found.sources)
+    rates = np.full(n, np.nan) if found is None else found.rates
     return {
-        "ifna_background": expected,
-        "ifna_p_value": np.where(some, p, np.nan),
-        "ifna_p_adj": adjusted,
-        "ifna_posterior": np.where(some, found, np.nan),
-        "label": label,
+        "sample": np.array(lanes.names, dtype=object),
+        "n_cells": lanes.n_cells.sum(axis=1).astype(np.int64),
+        "ligand": np.full(n, ligand.title, dtype=object),
+        "umi": umi,
+        "background_rate": rates,
+        "size": np.where(np.isnan(rates), np.nan, lanes.size),
+        "source": np.array(sources, dtype=object),
+        "status": np.full(n, "not_measurable", dtype=object),
     }
-
-
-def _adjusted(umi: Floats, p: Floats, cells: Cells, ligand: Ligand) -> Floats:
-    """Adjusted p over the types that can make the ligand, by kind, and apart over the others."""
-    seen, tested = np.flatnonzero(umi > 0), cells.tested
-    candidate = cells.among(ligand.candidates)
-    groups = np.zeros(umi.size, dtype=np.int64)
-    if cells.types is not None:
-        kinds = [group_of(name) for name in cells.names]
-        order = sorted(set(kinds))
-        groups = np.array([order.index(kind) for kind in kinds], dtype=np.int64)[cells.types]
-    of_candidates = evidence.adjusted(p[seen], seen, candidate & tested, groups)
-    others = evidence.adjusted(p[seen], seen, ~candidate & tested, np.zeros_like(groups))
-    return np.where(candidate, of_candidates, others)
-
-
-def _null_status(labels: Codes, cells: Cells, ligand: Ligand) -> str:
-    """Whether T cells, which make none, stay as quiet as the null says."""
-    if cells.types is None or not ligand.t_cells_are_null:
-        return "ok"
-    lymphoid = cells.among((k.T_NK,))
-    strong = int((labels[lymphoid] == evidence.LABEL["strong"]).sum())
-    if strong >= MIN_NULL_FAIL and strong > NULL_FAIL * lymphoid.sum():
-        return f"{ligand.name}_null_fail"
-    return "ok"
 
 
 def _fractions(view: PanelView) -> dict[str, Any]:

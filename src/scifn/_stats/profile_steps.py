@@ -33,6 +33,17 @@ class Ligands(NamedTuple):
     told: Told
 
 
+class _Bound(NamedTuple):
+    """What the cells of one type of a donor show of one ligand."""
+
+    ligand: str
+    cell_type: str
+    n_cells: float
+    n_weak: float
+    n_strong: float
+    upper95: float
+
+
 def ligands(bounds: pd.DataFrame | None, keys: Keys, control: BoolArray) -> Ligands:
     """Which interferons' transcripts a donor's cells carry, and what seeing none still allows.
 
@@ -42,47 +53,53 @@ def ligands(bounds: pd.DataFrame | None, keys: Keys, control: BoolArray) -> Liga
     n = len(keys)
     if bounds is None:
         return Ligands([NOT_MEASURABLE] * n, Told.unknown(n))
-    rows = bounds[~bounds["pooled"].astype(bool) & bounds["ligand"].isin(_IFN)]
-    tested = rows[rows["n_cells"] > 0]
-    of = dict(list(tested.groupby(["donor", "condition"])))
-    strong = np.zeros((n, len(TYPE_I)), dtype=np.bool_)
-    for i, key in enumerate(keys):
-        if key in of:
-            found = of[key][of[key]["n_strong"] > 0]["ligand"]
-            strong[i] = [name in set(found) for name in TYPE_I]
-    there = np.array([key in of and (of[key]["ligand"] == TYPE_I[0]).any() for key in keys])
+    tested = _tested(bounds)
+    of = [tested.get(key, []) for key in keys]
+    shown = [{row.ligand for row in rows if row.n_strong > 0} for rows in of]
+    strong = np.array([[name in each for each in shown] for name in TYPE_I], dtype=np.bool_).T
+    there = np.array([any(row.ligand == TYPE_I[0] for row in rows) for rows in of], dtype=np.bool_)
     usual = strong[control & there]
     common = usual.mean(axis=0) > MAX_CONTROLS if len(usual) else np.ones(len(TYPE_I), bool)
     met = (strong & ~common).any(axis=1)
     enough = there & (int((control & there).sum()) >= MIN_CONTROLS)
-    text = [_seen(of[key]) if key in of else NOT_MEASURABLE for key in keys]
-    few = np.array([key not in of or _bound(of[key]) > MAX_BOUND for key in keys])
+    text = [_seen(rows) if rows else NOT_MEASURABLE for rows in of]
+    few = np.array([_bound(rows) > MAX_BOUND for rows in of], dtype=np.bool_)
     return Ligands(text, Told(met & enough, enough, few))
 
 
-def _bound(rows: pd.DataFrame) -> float:
+def _tested(bounds: pd.DataFrame) -> dict[tuple[str, str], list[_Bound]]:
+    """Rows of each donor and condition that has cells of the type, in the order of the table."""
+    rows = bounds[~bounds["pooled"].astype(bool) & bounds["ligand"].isin(_IFN)]
+    rows = rows[rows["n_cells"] > 0]
+    columns = [rows[name].tolist() for name in ("donor", "condition", *_Bound._fields)]
+    of: dict[tuple[str, str], list[_Bound]] = {}
+    for donor, condition, *found in zip(*columns, strict=True):
+        of.setdefault((donor, condition), []).append(_Bound(*found))
+    return of
+
+
+def _bound(rows: list[_Bound]) -> float:
     """Upper bound of IFNA-positive pDC; 1 where there are none to look at."""
-    pdc = rows[(rows["ligand"] == TYPE_I[0]) & (rows["cell_type"] == k.PDC)]
-    return float(pdc["upper95"].iloc[0]) if len(pdc) else 1.0
+    pdc = [row for row in rows if row.ligand == TYPE_I[0] and row.cell_type == k.PDC]
+    return pdc[0].upper95 if pdc else 1.0
 
 
-def _seen(rows: pd.DataFrame) -> str:
+def _seen(rows: list[_Bound]) -> str:
     """Evidence by ligand and type; where there is none, the bound in pDC, or in another maker."""
-    some = rows[(rows["n_strong"] + rows["n_weak"]) > 0]
-    if len(some):
-        said: dict[str, list[str]] = {str(ligand): [] for ligand in rows["ligand"]}
-        for row in some.to_dict("records"):
-            counts = f"{int(row['n_strong'])} strong, {int(row['n_weak'])} weak"
-            said[row["ligand"]].append(f"{counts} of {int(row['n_cells'])} {row['cell_type']}")
+    said: dict[str, list[str]] = {row.ligand: [] for row in rows}
+    for row in rows:
+        if row.n_strong + row.n_weak > 0:
+            counts = f"{int(row.n_strong)} strong, {int(row.n_weak)} weak"
+            said[row.ligand].append(f"{counts} of {int(row.n_cells)} {row.cell_type}")
+    if any(said.values()):
         return "; ".join(f"{name}: {'; '.join(each)}" for name, each in said.items() if each)
-    first = rows[rows["ligand"] == rows["ligand"].iloc[0]]
-    pdc = first[first["cell_type"] == k.PDC]
-    able = first[first["cell_type"].isin(k.CANDIDATE_PRODUCERS)]
-    others = (able if len(able) else first).sort_values("n_cells", ascending=False, kind="stable")
-    row = (pdc if len(pdc) else others).iloc[0]
+    first = [row for row in rows if row.ligand == rows[0].ligand]
+    pdc = [row for row in first if row.cell_type == k.PDC]
+    able = [row for row in first if row.cell_type in k.CANDIDATE_PRODUCERS]
+    row = pdc[0] if pdc else max(able or first, key=lambda each: each.n_cells)
     return (
-        f"none; {row['ligand']} in at most {100 * row['upper95']:.2g} % of "
-        f"{int(row['n_cells'])} {row['cell_type']}{'' if len(pdc) else '; no pDC'}"
+        f"none; {row.ligand} in at most {100 * row.upper95:.2g} % of "
+        f"{int(row.n_cells)} {row.cell_type}{'' if pdc else '; no pDC'}"
     )
 
 

@@ -55,8 +55,12 @@ def guard(
         raise OverwriteError(msg)
 
 
-def table(adata: AnnData, key: str, call: str) -> pd.DataFrame:
+def table(
+    adata: AnnData, key: str, call: str, *, genes: Iterable[str] | None = None
+) -> pd.DataFrame:
     """A table that an earlier step wrote; ``call`` is that step, for the message.
+
+    ``genes`` are those that are wanted of a packed table, in whatever case; None takes all.
 
     Raises
     ------
@@ -68,8 +72,9 @@ def table(adata: AnnData, key: str, call: str) -> pd.DataFrame:
         msg = f"uns['{k.UNS}'][{key!r}] is not there: call {call} first."
         raise MissingKeyError(msg)
     stored = ours[key]
-    frame = _unpacked(stored) if isinstance(stored, Mapping) else stored
-    found: pd.DataFrame = frame.reset_index(drop=True)
+    if isinstance(stored, Mapping):
+        return _unpacked(stored, genes)
+    found: pd.DataFrame = stored.reset_index(drop=True)
     return found
 
 
@@ -97,19 +102,23 @@ def packed(table: pd.DataFrame, n_heads: int) -> dict[str, Any]:
     }
 
 
-def _unpacked(stored: Mapping[str, Any]) -> pd.DataFrame:
+def _unpacked(stored: Mapping[str, Any], wanted: Iterable[str] | None) -> pd.DataFrame:
     import pandas as pd
 
     rows: pd.DataFrame = stored[_ROWS].reset_index(drop=True)
     genes = [str(name) for name in stored[_GENES]]
-    umi = pd.DataFrame(np.asarray(stored[_UMI], dtype=np.float64), columns=genes)
-    return pd.concat([rows, umi], axis=1)
+    umi = np.asarray(stored[_UMI], dtype=np.float64)
+    if wanted is not None:  # all genes of many donors take long to copy
+        names = {name.upper() for name in wanted}
+        at = [i for i, name in enumerate(genes) if name.upper() in names]
+        genes, umi = [genes[i] for i in at], umi[:, at]
+    return pd.concat([rows, pd.DataFrame(umi, columns=genes)], axis=1)
 
 
-def pseudobulk(adata: AnnData) -> pd.DataFrame | None:
-    """Sums of donors and cell types; None where there are none."""
+def pseudobulk(adata: AnnData, genes: Iterable[str] | None = None) -> pd.DataFrame | None:
+    """Sums of donors and cell types, of all genes or some; None where there are none."""
     there = k.PSEUDOBULK in adata.uns.get(k.UNS, {})
-    return table(adata, k.PSEUDOBULK, "scifn.tl.donors") if there else None
+    return table(adata, k.PSEUDOBULK, "scifn.tl.donors", genes=genes) if there else None
 
 
 def need_obs(adata: AnnData, column: str, call: str) -> None:

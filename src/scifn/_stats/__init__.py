@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scifn._stats.bounds import clopper_pearson, upper_bound, zero_bound
 from scifn._stats.composition import standardized
+from scifn._stats.crosstalk import GENES as CROSSTALK_GENES
 from scifn._stats.crosstalk import crosstalk
 from scifn._stats.crosstalk import expression as crosstalk_expression
 from scifn._stats.imbalance import imbalance
@@ -21,6 +22,7 @@ from scifn._stats.retroelements import residual as l1_residual
 from scifn._stats.stratify import formula_of, stratify
 
 __all__ = [
+    "CROSSTALK_GENES",
     "LEAKAGE",
     "MIN_ASSOCIATED",
     "MIN_RESIDUAL",

@@ -43,6 +43,8 @@ PAIRS: Final[tuple[tuple[str, str], ...]] = (
     ("logit_breg_of_b", "CD40@B"),
     ("logit_breg_of_b", "IL10RA@pDC"),
 )
+#: Genes whose expression is looked at.
+GENES: Final = tuple(name.partition("@")[0] for pair in PAIRS for name in pair if "@" in name)
 NOT_CAUSAL: Final = (
     "association across donors, not causal: which cell acts on which, or whether something else "
     "moves both, is not told"

@@ -86,7 +86,7 @@ def crosstalk(adata: AnnData, *, overwrite: bool = False) -> None:
 def _apply(adata: AnnData) -> None:
     table = _donors.collapse_visits(_slots.table(adata, k.DONORS, _FIRST))
     slot = _slots.store(adata)
-    sums = _slots.pseudobulk(adata)
+    sums = _slots.pseudobulk(adata, _stats.CROSSTALK_GENES)
     slot[k.CROSSTALK] = _stats.crosstalk(table, sums)
     twice = int((table.groupby("donor")["condition"].nunique() > 1).sum())
     slot[_RECORD] = {

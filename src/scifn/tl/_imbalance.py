@@ -153,7 +153,7 @@ def _apply(
 
     donors = _slots.table(adata, k.DONORS, "scifn.tl.donors(adata, donor=..., condition=...)")
     donors = _donors.collapse_visits(donors)
-    sums = _slots.pseudobulk(adata)
+    sums = _slots.pseudobulk(adata, genes=())
     found = _stats.imbalance(
         donors,
         reference=reference,

@@ -103,7 +103,7 @@ def _apply(adata: AnnData) -> None:
         means=ours.get(k.TYPE_MEANS),
         strata=ours.get(k.STRATA_TABLE),
         bounds=ours.get(k.BOUNDS),
-        receptors=_receptors(_slots.pseudobulk(adata), reference),
+        receptors=_receptors(_slots.pseudobulk(adata, _RECEPTOR), reference),
         l1=ours.get(k.L1),
     )
     table = _stats.profiles(tables)

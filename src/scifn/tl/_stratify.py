@@ -166,7 +166,7 @@ def _apply(
             raise ArgumentError(
                 "condition= is for bulk=True; single cells have theirs from scifn.tl.donors."
             )
-        sums = _slots.table(adata, k.PSEUDOBULK, _CALL)
+        sums = _slots.table(adata, k.PSEUDOBULK, _CALL, genes=wanted)
         genes = [g for g in wanted if g in sums.columns]
         expression, weights = _stats.standardized(sums, genes, reference, scored.cells)
         expression, why_unknown = _enough(expression, _slots.table(adata, k.DONORS, _CALL))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Numbers held at once, which bounds the memory.
-_CHUNK = 4_000_000
+#: Numbers held at once, which bounds the memory; few, for they then stay near the processor.
+_CHUNK = 50_000
 
 
 def all_signs(n: int, width: int) -> Iterator[FloatArray]:
@@ -67,11 +67,17 @@ def orders(
 ) -> Iterator[IntArray]:
     """Random orders of the rows that keep them in their blocks."""
     places = np.argsort(block, kind="stable")
+    one = not np.any(block != block[:1])
     for _, m in _chunks(n_permutations, width):
         # Sorting block + a number below 1 shuffles inside the blocks and keeps the blocks in order.
-        keys = block + rng.random((m, len(block)))
-        orders = np.empty(keys.shape, dtype=np.int64)
-        orders[:, places] = np.argsort(keys, axis=1)
+        keys = rng.random((m, len(block)))
+        keys += block
+        found = np.argsort(keys, axis=1)
+        if one:
+            yield found
+            continue
+        orders = np.empty_like(found)
+        orders[:, places] = found
         yield orders
 
 

@@ -25,9 +25,15 @@ BoolArray = NDArray[np.bool_]
 MIN_PAIRS = 6
 
 
+def _names(donors: pd.DataFrame, rows: IntArray) -> NDArray[np.object_]:
+    """Who each row is of."""
+    names = [str(name) for name in donors["donor"]]
+    return np.array(names, dtype=object)[rows]
+
+
 def shared_rows(donors: pd.DataFrame, rows: IntArray, treated: BoolArray) -> BoolArray:
     """Rows of donors that stand in both arms."""
-    names = np.array([str(donors["donor"].iloc[i]) for i in rows], dtype=object)
+    names = _names(donors, rows)
     both = set(names[treated]) & set(names[~treated])
     return np.array([n in both for n in names], dtype=np.bool_)
 
@@ -42,7 +48,7 @@ def pair_ids(
     """What pairs each row, or None for an unpaired design."""
     if paired is not None and paired != "donor":
         return [str(text_of(x)) for x in np.array(column(donors, paired, "paired"), object)[rows]]
-    names = [str(donors["donor"].iloc[i]) for i in rows]
+    names = list(_names(donors, rows))
     if paired == "donor":
         return names
     shared = shared_rows(donors, rows, treated)
@@ -92,7 +98,7 @@ def _once(donors: pd.DataFrame, rows: IntArray, treated: BoolArray, shared: Bool
     In the order of their names, donors in both arms leave the arm that is the larger by then, and
     the reference where arms are equal: out of equal arms, each in turn. No value plays a part.
     """
-    names = np.array([str(donors["donor"].iloc[i]) for i in rows], dtype=object)
+    names = _names(donors, rows)
     keep = np.ones(len(rows), dtype=np.bool_)
     for name in sorted(set(names[shared])):
         group = (keep & treated).sum() > (keep & ~treated).sum()

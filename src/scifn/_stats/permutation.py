@@ -111,10 +111,10 @@ def arrange(
         size = np.sqrt(whole @ whole)
         as_found = regressor / size
         if exact:
-            labels = all_labels(regressor, block, width)
+            labels = (x / size for x in all_labels(regressor, block, width))
         else:
-            labels = (regressor[o] for o in orders(block, n_permutations, rng, width))
-        chunks = (Arranged(x / size, None) for x in labels)
+            labels = (as_found.take(o) for o in orders(block, n_permutations, rng, width))
+        chunks = (Arranged(x, None) for x in labels)
     else:
         found = all_orders(block, width) if exact else orders(block, n_permutations, rng, width)
         chunks = (Arranged(unit[o], partial(_taken, o)) for o in found)

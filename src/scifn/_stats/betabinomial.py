@@ -74,7 +74,7 @@ def likelihood_ratio(
     without = fit_beta_binomial(successes, total, nuisance)
     beside = fit_beta_binomial(successes, total, np.column_stack([regressor, nuisance]))
     ratio = 2 * (beside.log_likelihood - without.log_likelihood)
-    return np.asarray(stats.chi2(1).sf(np.maximum(ratio, 0.0)))
+    return np.asarray(stats.chi2.sf(np.maximum(ratio, 0.0), 1))
 
 
 @dataclass(frozen=True)

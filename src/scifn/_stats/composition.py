@@ -71,12 +71,12 @@ def standardized(
         * table[list(genes)].to_numpy(dtype=np.float64)
         / np.where(umi > 0, umi, np.nan)[:, None]
     )
-    for i, (d, c, name, n) in enumerate(
-        zip(table["donor"], table["condition"], table["part"], table["n_cells"], strict=True)
-    ):
-        if name in weights and n >= MIN_CELLS and umi[i] > 0:
-            total[place[d, c]] += weights[name] * cpm[i]
-            covered[place[d, c]] += weights[name]
+    pairs = zip(table["donor"], table["condition"], strict=True)
+    row = np.array([place[pair] for pair in pairs], dtype=np.intp)
+    weight = np.array([weights.get(name, 0.0) for name in table["part"]], dtype=np.float64)
+    used = (weight > 0) & (table["n_cells"].to_numpy() >= MIN_CELLS) & (umi > 0)
+    np.add.at(total, row[used], weight[used, None] * cpm[used])
+    np.add.at(covered, row[used], weight[used])
     enough = np.where(covered >= MIN_COVERED, covered, np.nan)
     y = np.log2(total / enough[:, None] + 1)
     return pd.concat([donors, pd.DataFrame(y, columns=list(genes))], axis=1), weights

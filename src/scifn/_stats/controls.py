@@ -20,7 +20,7 @@ MIN_CONTROLS = 5
 
 
 class Range(NamedTuple):
-    """Where each donor stands in the range of the controls, arrays (n,)."""
+    """Where each donor stands in the range of the controls, arrays (n,), or (n, k) of k values."""
 
     #: (value - mean) / (SD sqrt(1 + 1/n)): t with n - 1 degrees of freedom for a further control.
     z: FloatArray
@@ -33,7 +33,8 @@ class Range(NamedTuple):
         """z that a further control exceeds with probability ``level`` (one-sided)."""
         # donors have few different degrees of freedom, and a quantile of t takes long
         df, which = np.unique(np.where(np.isfinite(self.df), self.df, 1.0), return_inverse=True)
-        return np.where(np.isfinite(self.df), stats.t.isf(level, df)[which], np.nan)
+        limit = stats.t.isf(level, df)[which].reshape(self.df.shape)
+        return np.where(np.isfinite(self.df), limit, np.nan)
 
 
 def against(values: FloatArray, control: BoolArray, usual: BoolArray | None = None) -> Range:

@@ -47,7 +47,7 @@ def hotelling(y: FloatArray, regressor: FloatArray, nuisance: FloatArray) -> Joi
         return Joint(float("nan"), df, float("nan"))
     share = float((((x / np.sqrt(x @ x)) @ white) ** 2).sum())
     f = share / max(1 - share, 1e-300) * df / d
-    return Joint(f, df, float(stats.f(d, df).sf(f)))
+    return Joint(f, df, float(stats.f.sf(f, d, df)))
 
 
 def permute_joint(

@@ -88,8 +88,7 @@ def fit(y: FloatArray, regressor: FloatArray, nuisance: FloatArray, *, level: fl
         sigma2 = np.where(sigma2 > noise, sigma2, np.nan)
     spread = np.sqrt(sigma2 / size)
     statistic = effect / spread
-    t = stats.t(max(df, 1))
-    half = t.ppf((1 + level) / 2) * spread
+    half = stats.t.ppf((1 + level) / 2, max(df, 1)) * spread
     leverage = (q**2).sum(axis=1) + x**2 / size
     free = 1 - leverage > 1e-10  # without such a row there would be no effect to speak of
     shift = (x[free] / (1 - leverage[free]))[:, None] * residual[free] / size
@@ -101,7 +100,7 @@ def fit(y: FloatArray, regressor: FloatArray, nuisance: FloatArray, *, level: fl
         variance=sigma2,
         df=df,
         statistic=statistic,
-        p_value=2 * t.sf(np.abs(statistic)),
+        p_value=2 * stats.t.sf(np.abs(statistic), max(df, 1)),
         ci_low=effect - half,
         ci_high=effect + half,
         loo_low=without.min(axis=0) if len(without) else nothing,

@@ -118,9 +118,9 @@ def l1(
     if table is None or not len(table):
         return status, np.full(n, np.nan)
     places = {}
-    by = table.groupby(["donor", "condition", "cell_type"])["l1_young_ratio"].mean()
+    by = table.groupby(["donor", "condition", "cell_type"])["l1_young_ratio"].mean().to_dict()
     for kind in dict.fromkeys(table["cell_type"]):
-        values = np.array([float(by.get((*key, kind), np.nan)) for key in keys])
+        values = np.array([by.get((*key, kind), np.nan) for key in keys], dtype=np.float64)
         places[str(kind)] = against(values, control)
     looks = np.sum([np.isfinite(place.z) for place in places.values()], axis=0)
     for i in np.flatnonzero(looks):

@@ -144,9 +144,11 @@ def _leading_types(
     whole = against(log2_fold(*cells.standardized(_RESPONSE))[0], control, usual).z
     y, se = log2_fold(*cells.of(_RESPONSE))
     places = [against(column, control, usual) for column in y.T]
-    z = np.column_stack([place.z for place in places])
+    place = Range(*(np.column_stack(columns) for columns in zip(*places, strict=True)))
+    z = place.z
     looks = np.isfinite(z).sum(axis=1).astype(np.float64)
-    limits = np.column_stack([_limits(place, looks) for place in places])
+    limits = _limits(place, looks)
+    se = np.nan_to_num(se)
     told = []
     for i in range(n):
         judged = np.flatnonzero(np.isfinite(z[i]))
@@ -160,11 +162,11 @@ def _leading_types(
 
 
 def _tied(order: NDArray[np.intp], y: FloatArray, se: FloatArray) -> list[int]:
-    """The first of some types, and those that cannot be told from it."""
+    """The first of some types, and those that cannot be told from it; ``se`` is 0 if unknown."""
     kept: list[int] = []
     for j in order:
         first = kept[0] if kept else int(j)
-        gap = float(np.hypot(np.nan_to_num(se[first]), np.nan_to_num(se[j])))
+        gap = float(np.hypot(se[first], se[j]))
         if y[first] - y[j] <= _Z * gap:
             kept.append(int(j))
     return kept
@@ -208,7 +210,7 @@ def _capacity(cells: Grid | None, control: BoolArray) -> _Capacity:
 
 def _limits(place: Range, looks: FloatArray) -> FloatArray:
     """Limit of each donor when it is looked at so many times."""
-    limit = np.full(len(looks), np.nan)
+    limit = np.full(place.z.shape, np.nan)
     for m in np.unique(looks[looks > 0]):
         at = looks == m
         limit[at] = place.beyond(LEVEL / m)[at]

@@ -69,4 +69,4 @@ def f_test(
     if without.df - beside.df != 1:
         return float("nan")
     f = max(without.deviance - beside.deviance, 0.0) / beside.scale
-    return float(stats.f(1, beside.df).sf(f))
+    return float(stats.f.sf(f, 1, beside.df))

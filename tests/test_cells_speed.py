@@ -10,17 +10,17 @@ import pytest
 from scipy import sparse
 
 import scifn
-from scifn import _donors, _run, _slots, _view
 from scifn import _keys as k
+from scifn import _run, _slots, _view
 from scifn._cells import annotate, evidence, identity, producers, runs, second, sums
 from scifn._cells import production as production_
 from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
 from scifn._cells.profiles import components
-from scifn._donors import _pseudobulk
 from scifn._donors._grouped import groups_of
 from scifn._donors._labels import looked_up
+from scifn._matrix import _pass
 
-MODULES = (annotate, production_, runs, sums, _pseudobulk)
+MODULES = (annotate, production_, runs)
 
 
 def drawn(n, n_genes, seed=0, extra=0):
@@ -152,19 +152,6 @@ def test_few_cells_with_transcripts_are_adjusted_as_all_of_them():
         assert (np.delete(want, mine)[np.delete(among, mine)] == 1).all()
 
 
-def test_sums_of_donors_are_alike(monkeypatch):
-    values, total = drawn(400, 9)
-    rows, types = np.arange(400) % 5 - 1, np.arange(400) % len(k.CELL_TYPES)
-    table = pd.DataFrame({"donor": list("abcd"), "condition": "x", "visit": ""})
-    tables = []
-    for least in (0, 10_000):
-        monkeypatch.setattr(_pseudobulk, "COMPILED_FROM", least)
-        runs_ = [(slice(i, i + 150), values[i : i + 150]) for i in range(0, 400, 150)]
-        genes = [f"g{i}" for i in range(9)]
-        tables.append(_donors.pseudobulk(runs_, genes, total, rows, types, table))
-    pd.testing.assert_frame_equal(*tables)
-
-
 # --- a whole run ------------------------------------------------------------------------------
 
 
@@ -177,10 +164,10 @@ def table_of(cohort, monkeypatch, *, least, block, **options):
     """Every output of the steps on cells, of a run in which compiling pays from ``least`` on."""
     for module in MODULES:
         monkeypatch.setattr(module, "COMPILED_FROM", least)
+    monkeypatch.setattr(_pass, "COMPILED", least)
     monkeypatch.setattr(annotate, "BLOCK", block)
     monkeypatch.setattr(sums, "RUN", block)
     monkeypatch.setattr(production_, "_RUN", block)
-    monkeypatch.setattr(_donors, "RUN", block)
     found = cohort.copy()
     names = {"donor": "donor", "condition": "condition", "reference": "control"}
     scifn.run(found, **names, n_permutations=50, **options)
@@ -201,7 +188,7 @@ def test_runs_of_compiled_kernels_give_what_numpy_gives(cohort, monkeypatch, opt
 
 
 def test_few_cells_wait_for_no_compiler(cohort, monkeypatch):
-    for name in ("scifn._cells._compiled", "scifn._donors._compiled"):
+    for name in ("scifn._cells._compiled", "scifn._matrix._kernels"):
         monkeypatch.setitem(sys.modules, name, None)
     found = cohort.copy()
     scifn.run(found, donor="donor", condition="condition", reference="control", n_permutations=50)

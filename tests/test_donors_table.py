@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse, stats
 
-from scifn import _donors
+from scifn import _donors, _matrix
 from scifn import _keys as k
 from scifn._errors import ArgumentError, DesignError, MissingKeyError
 
@@ -358,9 +360,8 @@ def test_pseudobulk_sums_umi():
     total = np.arange(10.0)
     found = table(obs)
     genes = ("IFI44", "HLA/X", "MX1", "ISG15")
-    sums = _donors.pseudobulk(
-        [(slice(0, 10), values)], genes, total, found.rows, found.types, found.table
-    )
+    by_group = partial(_matrix.Plain(values).by_group, range(4))
+    sums = _donors.pseudobulk(by_group, genes, total, found.rows, found.types, found.table)
     assert list(sums["donor"]) == ["P1", "P1", "P2"]
     assert list(sums["cell_type"]) == ["pDC", "B naive", "pDC"]
     assert list(sums["n_cells"]) == [2, 3, 1]

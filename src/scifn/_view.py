@@ -144,12 +144,6 @@ class PanelView:
             repeats=None,
         )
 
-    def runs(self, genes: Sequence[str], size: int) -> Iterator[tuple[slice, Any]]:
-        """:meth:`csr` of ``size`` cells after another, where that of all would be large."""
-        for start in range(0, self.n_cells, size):
-            rows = slice(start, min(start + size, self.n_cells))
-            yield rows, self.csr(genes, rows)
-
     def dense(self, genes: Sequence[str]) -> NDArray[np.float64]:
         """As :meth:`csr`, dense float64."""
         return np.asarray(self.csr(genes).todense(), dtype=np.float64)

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import reference
-from scifn._cells.sums import matrix_of, of_cells, of_genes
+from scifn._cells.runs import threads_for
+from scifn._cells.sums import of_genes, runs_of
+from scifn._matrix import mapped
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
@@ -90,9 +92,13 @@ def capacity(
     moved = moving(view.species)
     weights = stored[1] if stored else _weights(view, against)
     columns, used = _genes(view, moved, weights)
+    # room that is kept comes before what is thrown away, which then goes back to the system
+    scores = {name: np.empty(view.n_cells, dtype=np.float32) for name in columns}
     raw = _rates(view, columns, view.found(sorted(moved)))
     table = stored[0] if stored else reference.measure(raw, types, against)
-    scores = pd.DataFrame({name: _z(raw, name, table, types) for name in list(raw)}, copy=False)
+    codes, names = reference.coded(types)
+    for name, score in scores.items():
+        _z(raw.pop(name), *reference.of_types(table, name, names), codes, out=score)
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     record = {
@@ -100,7 +106,7 @@ def capacity(
         "against": "control cells of the same type" if controls is not None else "all cells",
         "residual_genes": used,
     }
-    return Capacity(scores, table, weights, rows, record)
+    return Capacity(pd.DataFrame(scores, copy=False), table, weights, rows, record)
 
 
 def _weights(view: PanelView, against: NDArray[np.bool_]) -> dict[str, float]:
@@ -140,20 +146,25 @@ def _rates(
     Linear in the counts, so its mean does not move with depth: thinning a cell to half of its
     UMI halves the counts and the depth alike.
     """
+    out = {name: np.full(view.n_cells, np.nan) for name in columns}
     there = [name for name, mine in columns.items() if mine]
-    each = [columns[name] for name in there] + [dict.fromkeys(moved, 1.0)]
-    genes = list(dict.fromkeys(gene for mine in each for gene in mine))
-    sums = of_cells(view, genes, matrix_of(genes, each))
-    depth = view.total - sums.pop()
-    out = {name: np.full(view.n_cells, np.nan) for name in columns if name not in there}
-    for name, found in zip(there, sums, strict=True):
-        np.multiply(found, 1e4, out=found)
-        by = depth if name.endswith("_resid") else view.total
-        out[name] = reference.ratio(found, by, out=found)
-    return {name: out[name] for name in columns}
+    each = [*(columns[name] for name in there), dict.fromkeys(moved, 1.0)]
+
+    def fill(rows: slice) -> None:
+        part = view.part(rows)
+        *sums, moving = np.ascontiguousarray(part.weighed(each).T)
+        steady = part.total - moving
+        for name, found in zip(there, sums, strict=True):
+            by = steady if name.endswith("_resid") else part.total
+            out[name][rows] = reference.ratio(1e4 * found, by)
+
+    for _ in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
+        pass
+    return out
 
 
-def _z(raw: dict[str, Floats], name: str, table: pd.DataFrame, types: Any) -> Values:
-    """A score against its reference, in the precision in which it is stored; the rate goes."""
-    mean, sd = reference.of_cells(table, name, types)
-    return reference.ratio(raw.pop(name) - mean, sd).astype(np.float32)
+def _z(rates: Floats, mean: Floats, sd: Floats, codes: NDArray[np.int32], *, out: Values) -> None:
+    """A score against the mean and SD of each type, in the precision in which it is stored."""
+    for rows in runs_of(rates.size):
+        at = codes[rows]
+        out[rows] = reference.ratio(rates[rows] - mean[at], sd[at])

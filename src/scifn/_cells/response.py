@@ -22,7 +22,7 @@ from scipy import sparse
 
 from scifn import _keys as k
 from scifn._cells import reference
-from scifn._cells.sums import matrix_of, of_cells
+from scifn._cells.sums import of_cells
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
@@ -78,14 +78,10 @@ def _absolute(view: PanelView, names: Sequence[str]) -> dict[str, Floats]:
     """:func:`absolute` of several scores, from one look at the panel."""
     each = {name: _weights(view, name) for name in names}
     there = [name for name, weights in each.items() if weights]
-    genes = list(dict.fromkeys(gene for name in there for gene in each[name]))
     out = {name: np.full(view.n_cells, np.nan) for name in names if name not in there}
-    if there:
-        sums = of_cells(view, genes, matrix_of(genes, [each[name] for name in there]))
-        out |= {
-            name: reference.ratio(1e4 * found, view.total)
-            for name, found in zip(there, sums, strict=True)
-        }
+    for name, sums in zip(there, of_cells(view, [each[name] for name in there]), strict=True):
+        sums *= 1e4
+        out[name] = reference.ratio(sums, view.total, out=sums)
     return {name: out[name] for name in names}
 
 
@@ -132,7 +128,11 @@ def respond(
     out = scores
     relative = stored is not None or controls is not None
     if relative:
-        out = {name: _excess(out[name], table, name, types) for name in SETS}
+        codes, names = reference.coded(types)
+        for name in SETS:
+            mean, _ = reference.of_types(table, name, names)
+            out[name] /= np.where(mean > 0, mean, np.nan)[codes]
+            out[name] -= 1.0
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     return Response(
@@ -188,8 +188,3 @@ def of_sums(sums: pd.DataFrame, species: str, stored: pd.DataFrame | None) -> pd
         {name.removeprefix(k.PREFIX): np.where(enough, x, np.nan) for name, x in columns.items()},
         index=sums.index,
     )
-
-
-def _excess(scores: Floats, table: pd.DataFrame, name: str, types: Any) -> Floats:
-    mean, _ = reference.of_cells(table, name, types)
-    return reference.ratio(scores, mean) - 1.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from scifn._cells.likelihood import arrays
-from scifn._cells.runs import COMPILED_FROM, threads_for
+from scifn._cells.runs import threads_for
 from scifn._matrix import mapped
 from scifn._view import PanelView
 
@@ -56,11 +56,17 @@ def _product(values: Any, weights: Any) -> Floats:
 def _compiled(values: Any, weights: Any) -> tuple[Floats, Floats]:
     from scifn._cells._compiled import add_up
 
-    csr = weights.tocsr()
-    sums, seen = (np.zeros((csr.shape[1], values.shape[0])) for _ in range(2))
+    csc = weights.tocsc()
+    # the column of most genes is the last one for the kernel
+    longest = int(np.argmax(np.diff(csc.indptr)))
+    order = np.append(np.delete(np.arange(csc.shape[1]), longest), longest)
+    csr, long = csc[:, order[:-1]].tocsr(), csc[:, [longest]].toarray().ravel()
+    sums, seen = (np.zeros((csc.shape[1], values.shape[0])) for _ in range(2))
     starts, columns = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
-    add_up(*arrays(values), starts, columns, csr.data.astype(np.float64), sums, seen)
-    return sums, seen
+    weigh = csr.data.astype(np.float64)
+    add_up(*arrays(values), starts, columns, weigh, long.astype(np.float64), sums, seen)
+    back = np.argsort(order)
+    return sums[back], seen[back]
 
 
 def matrix_of(genes: Sequence[str], columns: Sequence[Mapping[str, float]]) -> Any:
@@ -78,25 +84,24 @@ def matrix_of(genes: Sequence[str], columns: Sequence[Mapping[str, float]]) -> A
     return out.tocsr()
 
 
-def of_cells(view: PanelView, genes: Sequence[str], weights: Any) -> list[Floats]:
-    """Weighted sums of ``genes`` in all cells of a view, an array of its own for each column."""
-    out = [np.zeros(view.n_cells) for _ in range(weights.shape[1])]
-    compiled = view.n_cells >= COMPILED_FROM
+def runs_of(n_cells: int) -> list[slice]:
+    """Cells that are summed at once, run after run."""
+    return [slice(start, min(start + RUN, n_cells)) for start in range(0, max(n_cells, 1), RUN)]
 
-    def fill(start: int) -> None:
-        rows = slice(start, min(start + RUN, view.n_cells))
-        found = weighted(view.csr(genes, rows), weights, compiled=compiled)
-        for column, mine in zip(out, found, strict=True):
+
+def of_cells(view: PanelView, columns: Sequence[Mapping[str, float]]) -> list[Floats]:
+    """Sums of the genes that weigh in each column, of all cells; an array of its own each."""
+    out = [np.zeros(view.n_cells) for _ in columns]
+
+    def fill(rows: slice) -> None:
+        for column, mine in zip(out, view.part(rows).weighed(columns).T, strict=True):
             column[rows] = mine
 
-    for _ in mapped(fill, range(0, view.n_cells, RUN), threads_for(view.n_cells)):
+    for _ in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
         pass
     return out
 
 
 def of_genes(view: PanelView, genes: Sequence[str], cells: NDArray[np.bool_]) -> Floats:
     """Sum of each gene over some cells."""
-    out = np.zeros(len(genes))
-    for rows, values in view.runs(genes, RUN):
-        out += cells[rows].astype(np.float64) @ values
-    return out
+    return np.asarray(view.by_group(genes, np.where(cells, 0, -1), 1)[0])

@@ -11,7 +11,7 @@ from scifn._donors._bounds import bounds
 from scifn._donors._columns import detection_limits
 from scifn._donors._labels import MISSING, Labels, read_labels
 from scifn._donors._means import type_means
-from scifn._donors._pseudobulk import RUN, pseudobulk
+from scifn._donors._pseudobulk import pseudobulk
 from scifn._donors._readouts import MIN_B, MIN_CELLS, readouts
 from scifn._donors._response import composition
 from scifn._donors._retroelements import MIN_L1_UMI, Elements, l1_table
@@ -24,7 +24,6 @@ __all__ = [
     "MIN_CELLS",
     "MIN_L1_UMI",
     "MISSING",
-    "RUN",
     "DonorTable",
     "Elements",
     "Labels",

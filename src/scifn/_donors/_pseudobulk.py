@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from scifn import _keys as k
-from scifn import _matrix
 from scifn._donors._grouped import groups_of, named
 from scifn._donors._labels import IntArray
 
-#: Cells from which on compiling pays.
-COMPILED_FROM: Final = _matrix.COMPILED
-#: Cells whose counts are there at once.
-RUN: Final = 32_768
+FloatArray = NDArray[np.float64]
 
 
 def pseudobulk(
-    runs: Iterable[tuple[slice, Any]],
+    by_group: Callable[[IntArray, int], FloatArray],
     genes: Sequence[str],
-    total: NDArray[np.float64],
+    total: FloatArray,
     rows: IntArray,
     types: IntArray,
     table: pd.DataFrame,
@@ -33,9 +27,9 @@ def pseudobulk(
 
     Parameters
     ----------
-    runs
-        Cells, run after run, and their UMI counts (cells x genes, CSR), so that those of all cells
-        need not be there at once.
+    by_group
+        Gives the UMI of each gene summed over the cells of each group, (n_groups, n_genes), from
+        the group of each cell (-1 for none) and the number of groups.
     genes
         Names of the columns.
     total
@@ -55,10 +49,7 @@ def pseudobulk(
     groups, member = groups_of(flat, len(table) * len(k.CELL_TYPES))
     of_cell = np.full(len(rows), -1, dtype=np.int64)
     of_cell[keep] = member
-    add = _compiled if len(rows) >= COMPILED_FROM else _add
-    summed = np.zeros((len(groups), len(genes)))
-    for cells, values in runs:
-        add(values, of_cell[cells], summed)
+    summed = by_group(of_cell, len(groups))
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
     head = named(table, row)
     frame = pd.DataFrame(
@@ -70,19 +61,3 @@ def pseudobulk(
         }
     )
     return pd.concat([frame, pd.DataFrame(summed, columns=[k.column(g) for g in genes])], axis=1)
-
-
-def _add(values: Any, groups: IntArray, out: NDArray[np.float64]) -> None:
-    """Add cells to their groups."""
-    keep = np.flatnonzero(groups >= 0)
-    pick = sparse.csr_array(
-        (np.ones(len(keep)), (groups[keep], keep)), shape=(len(out), values.shape[0])
-    )
-    out += (pick @ values.astype(np.float64)).toarray()
-
-
-def _compiled(values: Any, groups: IntArray, out: NDArray[np.float64]) -> None:
-    from scifn._donors._compiled import add_groups
-
-    indices = values.indices.astype(np.int32, copy=False)
-    add_groups(values.data, indices, values.indptr.astype(np.int64, copy=False), groups, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from scifn import _donors, _slots
@@ -216,8 +217,8 @@ def _apply(
     else:
         # scifn.run reads more genes than are summed: the table is the same in both ways
         genes = view.found(_sets.panel(view.species))
-        runs = view.runs(genes, _donors.RUN)
-        sums = _donors.pseudobulk(runs, genes, view.total, found.rows, found.types, found.table)
+        by_group = partial(view.by_group, genes)
+        sums = _donors.pseudobulk(by_group, genes, view.total, found.rows, found.types, found.table)
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table
     slot.pop(k.PSEUDOBULK, None)

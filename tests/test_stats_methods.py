@@ -12,6 +12,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from scifn._stats import clopper_pearson, upper_bound, zero_bound
+from scifn._stats._arrangements import orders, random_signs
 from scifn._stats._layout import Layout
 from scifn._stats.adjust import benjamini_hochberg, by_family
 from scifn._stats.effects import cliffs_delta, cliffs_interval, hedges_g
@@ -175,6 +176,35 @@ def test_monte_carlo_has_plus_one_and_a_seed(rng):
     one = run(noise, arms(12, 12), np.ones((24, 1)), n_permutations=499, seed=3)
     two = run(noise, arms(12, 12), np.ones((24, 1)), n_permutations=499, seed=3)
     np.testing.assert_array_equal(one.p_value, two.p_value)
+
+
+@pytest.mark.parametrize("block", [[0] * 7, [1, 0, 1, 2, 0, 1, 1]])
+def test_random_orders_keep_blocks_and_do_not_follow_the_pieces(block):
+    block = np.array(block)
+    drawn = [
+        np.concatenate([*orders(block, 300, np.random.default_rng(1), width)])
+        for width in (1, 1000, 1_000_000)
+    ]
+    assert drawn[0].shape == (300, 7)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
+    np.testing.assert_array_equal(block[drawn[0]], np.tile(block, (300, 1)))
+    np.testing.assert_array_equal(np.sort(drawn[0]), np.tile(np.arange(7), (300, 1)))
+    # the orders of one seed, by the numbers that are drawn
+    keys = np.random.default_rng(1).random((300, 7))
+    for row, key in zip(drawn[0], keys, strict=True):
+        for code in np.unique(block):
+            here = np.flatnonzero(block == code)
+            np.testing.assert_array_equal(row[here], here[np.argsort(key[here])])
+
+
+def test_random_signs_do_not_follow_the_pieces():
+    drawn = [
+        np.concatenate([*random_signs(7, 300, np.random.default_rng(1), width)])
+        for width in (1, 1000, 1_000_000)
+    ]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    np.testing.assert_array_equal(drawn[0], drawn[2])
 
 
 def test_monte_carlo_nears_the_exact_p(rng):

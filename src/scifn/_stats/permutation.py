@@ -117,7 +117,7 @@ def arrange(
         chunks = (Arranged(x, None) for x in labels)
     else:
         found = all_orders(block, width) if exact else orders(block, n_permutations, rng, width)
-        chunks = (Arranged(unit[o], partial(_taken, o)) for o in found)
+        chunks = (Arranged(unit.take(o), partial(_taken, o)) for o in found)
     return Arrangements(q, as_found, chunks, n_all, n_permutations, exact)
 
 
@@ -158,7 +158,7 @@ def permute(
 
 
 def _taken(order: IntArray, column: FloatArray) -> FloatArray:
-    return column[order]
+    return column.take(order)
 
 
 def _rest(explained: FloatArray | int) -> FloatArray:

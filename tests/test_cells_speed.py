@@ -7,12 +7,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, stats
 
 import scifn
 from scifn import _keys as k
 from scifn import _run, _slots, _view
-from scifn._cells import annotate, evidence, identity, producers, runs, second, sums
+from scifn._cells import annotate, evidence, identity, producers, runs, second, shown, sums
 from scifn._cells import production as production_
 from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
 from scifn._cells.profiles import components
@@ -83,18 +83,52 @@ def test_lists_are_counted_alike():
     np.testing.assert_array_equal(fast[1][2], (dense[:, [5, 39]] > 0).sum(axis=1))
 
 
-def test_posteriors_with_conditions_are_alike():
+@pytest.mark.parametrize("doublets", [True, False])
+def test_posteriors_with_conditions_are_alike(doublets):
     rng = np.random.default_rng(0)
-    likelihood = rng.normal(0, 200, (400, 6))
-    asked = [(2, rng.random(400) < 0.5), (2, rng.random(400) < 0.5), (5, rng.random(400) < 0.5)]
+    model = components() if doublets else components().singlets()
+    n, subsets = len(model.names), identity.subsets_of(model)
+    found = rng.normal(0, 20, (400, len(subsets) + n))
+    found[::3] *= 100  # hundreds of orders of magnitude apart
+    every = np.full(400, found.shape[1])
+    likelihoods = identity.Likelihoods(found, len(subsets), np.full(400, 100.0), every)
+    asked = [(i, rng.random(400) < 0.5) for i in (2, 2, subsets[0], subsets[-1], n - 1)]
     nobody = np.arange(400) > 0
-    asked += [(i, nobody) for i in range(6)]
-    priors = rng.dirichlet(np.ones(6))
-    slow = identity._masked(likelihood, priors, asked)
-    fast = identity._judged(likelihood, priors, asked)
+    asked += [(i, nobody) for i in range(n)]
+    type_of = np.unique(model.types, return_inverse=True)[1]
+    slow, slow_half = identity._judged_plainly(likelihoods, model, asked, type_of)
+    fast, fast_half = identity._judged(likelihoods, model, asked, type_of)
     np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-300)
+    np.testing.assert_array_equal(fast_half, slow_half)
     assert (fast[0] == 0).all()
     np.testing.assert_allclose(fast[1:].sum(axis=1), 1.0)
+    assert fast_half.any() == doublets
+
+
+def test_doublets_are_looked_up_where_a_cell_may_be_one():
+    model = components()
+    values, depth = drawn(300, len(model.genes))
+    rng = np.random.default_rng(1)
+    halves = {name: identity.Shown(*(rng.random((2, 300)) < 0.3)) for name in shown.SHOWN}
+    tables = identity.tables(model, whole=True)
+    every = identity.likelihoods(values, depth, model, whole=True)
+    some = identity.likelihoods(values, depth, model, whole=True, tables=tables, shown=halves)
+    asked = identity.evidence_of(every, model, shown=halves)
+    found = identity.evidence_of(some, model, shown=halves, compiled=True)
+    np.testing.assert_allclose(found.posterior, asked.posterior, rtol=1e-9, atol=1e-300)
+    np.testing.assert_allclose(some.within, every.within, rtol=1e-9)
+    left_out = (some.all == 0).all(axis=0) | ((some.all == 0) & (every.all != 0)).any(axis=0)
+    assert left_out.tolist() == [bool(pair) for pair in model.pairs]
+
+
+def test_what_a_poisson_count_rarely_exceeds_is_looked_up():
+    rng = np.random.default_rng(0)
+    mean, count = np.exp(rng.uniform(-7, 6, 4000)), rng.integers(0, 400, 4000).astype(float)
+    count[:500] += 0.5  # shared-out reads
+    for quantile in (0.99, 0.9999):
+        want = stats.poisson.cdf(np.floor(count - 1), mean) >= quantile
+        np.testing.assert_array_equal(shown.below_quantile(mean, count, quantile), want)
+        assert 0.05 < want.mean() < 0.95
 
 
 @pytest.mark.parametrize("whole", [True, False])

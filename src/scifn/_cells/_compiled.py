@@ -22,17 +22,19 @@ _U = np.uint64
 
 def _add_rows(
     data: Any, genes: Any, indptr: Any, order: Any, slots: Any, weights: Any, constants: Any,
-    out: Any,
+    n_columns: Any, out: Any,
 ) -> None:  # fmt: skip
     """Weighted sums of each row of a CSR matrix, with the table of weights of its depth.
 
-    Cells come by depth, so that a table is used while it is near; columns beyond those of the
-    tables are left out. Two genes are added at once, which halves the traffic.
+    Cells come by depth, so that a table is used while it is near; genes beyond those of the
+    tables are left out, and so are columns beyond those that a row asks for. Two genes are added
+    at once, which halves the traffic.
     """
-    n_genes, n_columns = weights.shape[1], weights.shape[2]
+    n_genes = weights.shape[1]
     for at in range(order.size):
         i, table = _U(order[at]), _U(slots[order[at]])
-        for c in range(n_columns):
+        n = n_columns[i]
+        for c in range(n):
             out[i, c] = constants[table, c]
         p, stop = _U(indptr[i]), _U(indptr[i + _U(1)])
         while p + _U(1) < stop:
@@ -42,12 +44,12 @@ def _add_rows(
                 one, x = _U(0), 0.0
             if two >= n_genes:
                 two, y = _U(0), 0.0
-            for c in range(n_columns):
+            for c in range(n):
                 out[i, c] += x * weights[table, one, c] + y * weights[table, two, c]
             p += _U(2)
         if p < stop and genes[p] < n_genes:
             one, x = _U(genes[p]), float(data[p])
-            for c in range(n_columns):
+            for c in range(n):
                 out[i, c] += x * weights[table, one, c]
 
 
@@ -56,15 +58,27 @@ add_rows = compiled(_add_rows)
 
 def _add_up(
     data: Any, genes: Any, indptr: Any, starts: Any, columns: Any, weights: Any,
-    sums: Any, seen: Any,
+    long: Any, sums: Any, seen: Any,
 ) -> None:  # fmt: skip
     """Weighted sums, and genes above zero, of each column (rows of the result) in each cell.
 
-    A gene weighs in the ``columns`` from ``starts[gene]`` to ``starts[gene + 1]``.
+    A gene weighs in the ``columns`` from ``starts[gene]`` to ``starts[gene + 1]``, and few do. The
+    last row of the result is of a column in which many do, with the weights ``long``. Which values
+    are of the few is noted down first, without a branch that no processor can guess.
     """
+    last = sums.shape[0] - 1
+    short = np.empty(long.size + 1, dtype=np.int64)
     for i in range(indptr.size - 1):
+        total, n, held = 0.0, 0, 0
         for p in range(_U(indptr[i]), _U(indptr[_U(i) + _U(1)])):
             gene, value = _U(genes[p]), float(data[p])
+            total += long[gene] * value
+            n += (value > 0) & (long[gene] != 0)
+            short[held] = p
+            held += starts[gene + _U(1)] > starts[gene]
+        sums[last, i], seen[last, i] = total, n
+        for h in range(held):
+            gene, value = _U(genes[_U(short[h])]), float(data[_U(short[h])])
             for q in range(_U(starts[gene]), _U(starts[gene + _U(1)])):
                 at = _U(columns[q])
                 sums[at, i] += weights[q] * value
@@ -75,31 +89,50 @@ add_up = compiled(_add_up)
 
 
 def _judge(
-    likelihood: Any, log_priors: Any, starts: Any, conditions: Any, holds: Any, out: Any
-) -> None:
-    """Posterior of components of which some ask that conditions hold in a cell.
+    found: Any, n_columns: Any, log_priors: Any, starts: Any, conditions: Any, holds: Any,
+    subset_of: Any, type_of: Any, doubles: Any, out: Any, best_double: Any,
+) -> None:  # fmt: skip
+    """Posterior of the types of cells, of which some components ask that conditions hold.
 
-    Component c asks those from ``starts[c]`` to ``starts[c + 1]``; what is not allowed is left out
-    before the rest is normalized. A cell that nothing is left of gets zeros.
+    Columns of ``found`` are likelihoods: first those within the subsets of a lineage (component
+    ``subset_of[s]`` each), then those of all components. Column c asks the conditions from
+    ``starts[c]`` to ``starts[c + 1]``, and no cell may be what is beyond its ``n_columns``; what is
+    not allowed is left out before the rest is normalized. What the subsets have together is shared
+    out among them as those within say, and components are added up to types (rows of ``out``). A
+    cell that nothing is left of gets zeros.
+    ``best_double`` is the likeliest of the components ``doubles``, the first of equals.
     """
-    n = log_priors.size
-    for i in range(likelihood.shape[0]):
-        best = -np.inf
-        for c in range(n):
-            may = True
-            for q in range(starts[c], starts[c + 1]):
-                may = may and holds[conditions[q], i]
-            value = likelihood[i, c] + log_priors[c] if may else -np.inf
-            out[i, c] = value
-            best = max(best, value)
-        total = 0.0
-        for c in range(n):
-            # far below the best it is zero to double precision
-            value = np.exp(out[i, c] - best) if out[i, c] - best > -746.0 else 0.0
-            out[i, c] = value
-            total += value
-        for c in range(n):
-            out[i, c] = out[i, c] / total if total > 0.0 else 0.0
+    n, n_within = found.shape[1], subset_of.size
+    share = np.empty(n)
+    for i in range(found.shape[0]):
+        share[:] = 0.0
+        for first, stop in ((0, n_within), (n_within, n_columns[i])):
+            best, total = -np.inf, 0.0
+            for c in range(first, stop):
+                may = True
+                for q in range(starts[c], starts[c + 1]):
+                    may = may and holds[conditions[q], i]
+                share[c] = found[i, c] + log_priors[c] if may else -np.inf
+                best = max(best, share[c])
+            for c in range(first, stop):
+                # far below the best it is zero to double precision
+                share[c] = np.exp(share[c] - best) if share[c] - best > -746.0 else 0.0
+                total += share[c]
+            for c in range(first, stop):
+                share[c] = share[c] / total if total > 0.0 else 0.0
+        together = 0.0
+        for s in range(n_within):
+            together += share[n_within + subset_of[s]]
+        for s in range(n_within):
+            share[n_within + subset_of[s]] = together * share[s]
+        for t in range(out.shape[0]):
+            out[t, i] = 0.0
+        for c in range(n_columns[i] - n_within):
+            out[type_of[c], i] += share[n_within + c]
+        most = -1.0
+        for d in range(doubles.size):
+            if share[n_within + doubles[d]] > most:
+                most, best_double[i] = share[n_within + doubles[d]], d
 
 
 judge = compiled(_judge)

@@ -24,8 +24,9 @@ Floats = NDArray[np.float64]
 Values = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-#: Cells that are called at once.
-BLOCK: Final = 16_384
+#: Cells that are called at once. No power of two: rows of as many numbers would all fall on the
+#: same places of a processor's cache.
+BLOCK: Final = 16_000
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def columns_of(
         axl_siglec6=tally.umi["first"],
         asdc_other=tally.genes["other"],
         asdc_odds=_asdc_odds(panel, view, tally),
-        foreign=tally.foreign() | _holds_second(panel, view, tally, evidence),
+        foreign=_foreign(panel, view, tally, evidence),
         measurable=k.PDC in types,
     )
     if doublet is not None:
@@ -131,6 +131,7 @@ def _evidence(
 ) -> tuple[identity.Evidence, identity.Evidence | None]:
     """What the transcripts say of each cell, and the same within the user's labels."""
     view, model = cells.view, panel.model
+    halves, own = tally.halves(), tally.own()
     found = identity.likelihoods(
         tally.values,
         np.maximum(view.total - tally.umi["response"], 0.0),
@@ -138,8 +139,8 @@ def _evidence(
         whole=panel.whole,
         umi=tally.umi["identity"],
         tables=None if panel.tables is None else panel.tables.all,
+        shown=halves,
     )
-    halves, own = tally.halves(), tally.own()
 
     def judged(allowed: Bools | None) -> identity.Evidence:
         return identity.evidence_of(
@@ -212,29 +213,31 @@ def asdc_rates(model: Components, lists: shown.Lists, *, whole: bool) -> tuple[F
     return rates[:, _pair(model)], np.array([gene in genes for gene in model.genes], dtype=bool)
 
 
-def _holds_second(
+def _foreign(
     panel: Panel, view: PanelView, tally: shown.Tally, evidence: identity.Evidence
 ) -> Bools:
-    """Cells like pDC that are likelier a pDC and a second cell; none without counts."""
+    """Cells like pDC that show another lineage, or are likelier a pDC and a second cell."""
     out = np.zeros(view.n_cells, dtype=bool)
-    if not view.is_counts or k.PDC not in evidence.types:
+    if k.PDC not in evidence.types:
         return out
-    # no other cell is called one, whatever clusters or labels say
-    like = np.flatnonzero(evidence.log_odds_pdc > 0)
-    if like.size:
+    # no other cell is called a pDC, whatever clusters or labels say
+    like = np.flatnonzero(identity.plasmacytoid(evidence) >= identity.CLEAR)
+    like = like[evidence.log_odds_pdc[like] > 0]
+    out[like] = tally.foreign(like)
+    if like.size and view.is_counts:  # a second cell is told by how much of it is there
         depth = np.maximum(view.total - tally.umi["response"], 0.0)[like]
         values = tally.values[like]
         if panel.tables is not None:
             odds = panel.tables.second.odds(values, depth)
         else:
             odds = second.second_cell(values, depth, panel.model, whole=panel.whole)
-        out[like] = odds > 0
+        out[like] |= odds > 0
     return out
 
 
 def _confidence(called: Codes, evidence: identity.Evidence) -> NDArray[np.float32]:
     """How often a label like this is right: of its lineage, times of the type within it."""
-    names, lineages = identity.by_lineage(evidence)
+    names, lineages = evidence.lineages
     of_lineage = tempered(lineages, *LINEAGE)
     out = np.zeros(called.size)
     for code in np.unique(called):

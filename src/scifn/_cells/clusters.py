@@ -60,7 +60,7 @@ def consensus(
         sums.add(evidence, clusters)
         typical = sums.typical()
     own = evidence.posterior
-    _, lineages = identity.by_lineage(evidence)
+    _, lineages = evidence.lineages
     settled = lineages.max(axis=1) >= clear
     best = identity.lineages_of(evidence.types)[1].T[lineages.argmax(axis=1)]
     out = own.copy()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,7 @@ from scifn._cells.profiles import Components
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 #: Numbers of genes.
 Counts = NDArray[np.integer[Any] | np.floating[Any]]
 
@@ -78,6 +80,13 @@ class Evidence:
     breg_log_odds: Floats
     enough: Bools
 
+    @cached_property
+    def lineages(self) -> tuple[tuple[str, ...], Floats]:
+        """Lineages, and the posterior of each; doublets are a column of their own."""
+        names, of_lineage = lineages_of(self.types)
+        # a lineage's cells side by side, as those of a type: what follows looks along them
+        return names, np.asarray((of_lineage.T @ self.posterior.T).T)
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -89,14 +98,27 @@ class Shown:
 
 @dataclass(frozen=True)
 class Likelihoods:
-    """Log likelihood of each component (cells x components), whatever a user allows.
+    """Log likelihood of each component in each cell, whatever a user allows.
 
-    ``within`` is that of the subsets of B cells, with their own size; ``umi`` the identity UMI.
+    ``found`` (cells x columns) holds those of the subsets of B cells, with their own size, then
+    those of all components; ``umi`` are the identity UMI. The first ``n_columns`` of a cell are
+    known; it is nothing else (doublets are the last).
     """
 
-    all: Floats
-    within: Floats
+    found: Floats
+    n_within: int
     umi: Floats
+    n_columns: Ints
+
+    @property
+    def within(self) -> Floats:
+        """Of the subsets of B cells among themselves."""
+        return self.found[:, : self.n_within]
+
+    @property
+    def all(self) -> Floats:
+        """Of all components."""
+        return self.found[:, self.n_within :]
 
 
 def subsets_of(model: Components) -> list[int]:
@@ -107,8 +129,8 @@ def subsets_of(model: Components) -> list[int]:
 def tables(model: Components, *, whole: bool) -> Tables:
     """What :func:`likelihoods` takes of many cells."""
     rates, subsets = _rates(model, whole=whole), subsets_of(model)
-    sizes = np.repeat([SIZE, SIZE_WITHIN], [rates.shape[1], len(subsets)])
-    return Tables(np.concatenate([rates, rates[:, subsets]], axis=1), sizes)
+    sizes = np.repeat([SIZE_WITHIN, SIZE], [len(subsets), rates.shape[1]])
+    return Tables(np.concatenate([rates[:, subsets], rates], axis=1), sizes)
 
 
 def likelihoods(
@@ -119,25 +141,43 @@ def likelihoods(
     whole: bool,
     umi: Floats | None = None,
     tables: Tables | None = None,
+    shown: dict[str, Shown] | None = None,
 ) -> Likelihoods:
     """Log likelihoods of cells; see :func:`type_posterior`.
 
     Columns of ``values`` beyond the genes of the model are left out.
     ``umi`` are the identity UMI, where they are known; ``tables`` those of the model, for cells
-    that are part of many.
+    that are part of many. With tables and ``shown`` (as :func:`evidence_of` takes it), those of
+    doublets are looked up only in cells that may be one.
     """
     if umi is None:
         umi = np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
-    depth = total if whole else umi
-    n = len(model.names)
-    if tables is None:
-        values = values[:, : len(model.genes)]
+    depth, subsets = total if whole else umi, subsets_of(model)
+    n_columns = np.full(depth.size, len(subsets) + len(model.names), dtype=np.int64)
     if tables is not None:
-        found = tables(values, depth)
-        return Likelihoods(found[:, :n], found[:, n:], umi)
-    rates = _rates(model, whole=whole)
-    within = log_likelihood(values, depth, rates[:, subsets_of(model)], SIZE_WITHIN)
-    return Likelihoods(log_likelihood(values, depth, rates, SIZE), within, umi)
+        singlets = sum(not pair for pair in model.pairs)
+        if shown is not None and not any(model.pairs[:singlets]):
+            n_columns[~_may_be_two(model, shown)] = len(subsets) + singlets
+        return Likelihoods(tables(values, depth, n_columns), len(subsets), umi, n_columns)
+    values, rates = values[:, : len(model.genes)], _rates(model, whole=whole)
+    within = log_likelihood(values, depth, rates[:, subsets], SIZE_WITHIN)
+    every = log_likelihood(values, depth, rates, SIZE)
+    return Likelihoods(np.concatenate([within, every], axis=1), len(subsets), umi, n_columns)
+
+
+def _may_be_two(model: Components, shown: dict[str, Shown]) -> Bools:
+    """Cells that show both halves of any doublet."""
+    out: Bools = np.zeros(len(next(iter(shown.values())).two_genes), dtype=bool)
+    for pair in filter(None, model.pairs):
+        one, two = (_half(model, shown, half, pair) for half in pair)
+        out |= one & two
+    return out
+
+
+def _half(model: Components, shown: dict[str, Shown], half: str, pair: tuple[str, ...]) -> Bools:
+    """Cells that show a half of a doublet as it must be shown."""
+    found = shown[model.types[model.names.index(half)]]
+    return found.two_genes if k.PDC in pair else found.beyond_ambient
 
 
 def _rates(model: Components, *, whole: bool) -> Floats:
@@ -211,21 +251,15 @@ def evidence_of(
     """
     called = [(report or {}).get(name, name) for name in model.types]
     types = tuple(dict.fromkeys(called))
-    member = np.array([[name == column for column in types] for name in called], dtype=float)
     asked = list(_asked(model, shown, own, allowed))
-    subsets = subsets_of(model)
-    posterior = _judged if compiled else _masked
-    per_component = posterior(found.all, model.priors, asked)
-    if subsets:
-        mine = [(subsets.index(i), cells) for i, cells in asked if i in subsets]
-        share = posterior(found.within, model.priors[subsets], mine)
-        per_component[:, subsets] = per_component[:, subsets].sum(axis=1, keepdims=True) * share
+    type_of = np.array([types.index(name) for name in called], dtype=np.int64)
+    posterior, pdc_half = (_judged if compiled else _judged_plainly)(found, model, asked, type_of)
     return Evidence(
         types=types,
-        posterior=per_component @ member,
+        posterior=posterior,
         log_odds_pdc=_against_rest(found.all, model.types, k.PDC),
-        pdc_half=_pdc_half(per_component, model),
-        breg_log_odds=_breg(found.within, [model.types[i] for i in subsets]),
+        pdc_half=pdc_half,
+        breg_log_odds=_breg(found.within, [model.types[i] for i in subsets_of(model)]),
         enough=found.umi >= MIN_UMI,
     )
 
@@ -246,17 +280,53 @@ def _masked(likelihood: Floats, priors: Floats, asked: Sequence[tuple[int, Bools
     return normalized(joint)
 
 
-def _judged(likelihood: Floats, priors: Floats, asked: Sequence[tuple[int, Bools]]) -> Floats:
-    """:func:`_masked` of cells that are part of many."""
+def _judged_plainly(
+    found: Likelihoods, model: Components, asked: Sequence[tuple[int, Bools]], type_of: Ints
+) -> tuple[Floats, Bools]:
+    """Posterior of each type, and cells whose likeliest doublet holds a pDC."""
+    subsets = subsets_of(model)
+    per_component = _masked(found.all, model.priors, asked)
+    if subsets:
+        mine = [(subsets.index(i), cells) for i, cells in asked if i in subsets]
+        share = _masked(found.within, model.priors[subsets], mine)
+        per_component[:, subsets] = per_component[:, subsets].sum(axis=1, keepdims=True) * share
+    member = np.zeros((type_of.size, int(type_of.max()) + 1))
+    member[np.arange(type_of.size), type_of] = 1.0
+    doubles, has_pdc = _doubles(model)
+    half = np.zeros(len(per_component), dtype=bool)
+    if doubles.size:
+        half = has_pdc[per_component[:, doubles].argmax(axis=1)]
+    return per_component @ member, half
+
+
+def _doubles(model: Components) -> tuple[Ints, Bools]:
+    """Components that are doublets, and which of them hold a pDC."""
+    pairs = [(i, k.PDC in pair) for i, pair in enumerate(model.pairs) if pair]
+    return np.array([i for i, _ in pairs], dtype=np.int64), np.array([x for _, x in pairs], bool)
+
+
+def _judged(
+    found: Likelihoods, model: Components, asked: Sequence[tuple[int, Bools]], type_of: Ints
+) -> tuple[Floats, Bools]:
+    """:func:`_judged_plainly` of cells that are part of many."""
     from scifn._cells._compiled import judge
 
-    of = np.array([i for i, _ in asked], dtype=np.int64)
+    subsets = subsets_of(model)
+    mine = [(subsets.index(i), at) for at, (i, _) in enumerate(asked) if i in subsets]
+    mine += [(len(subsets) + i, at) for at, (i, _) in enumerate(asked)]
+    of, at = np.array(mine, dtype=np.int64).reshape(-1, 2).T
     order = np.argsort(of, kind="stable")
+    priors = np.log(np.concatenate([model.priors[subsets], model.priors]))
     starts = np.searchsorted(of[order], np.arange(priors.size + 1))
-    holds = np.array([cells for _, cells in asked], dtype=bool).reshape(len(asked), -1)
-    out = np.empty(likelihood.shape)
-    judge(np.ascontiguousarray(likelihood), np.log(priors), starts, order, holds, out)
-    return out
+    n = len(found.umi)
+    holds = np.array([cells for _, cells in asked], dtype=bool).reshape(len(asked), n)
+    doubles, has_pdc = _doubles(model)
+    posterior, best = np.empty((int(type_of.max()) + 1, n)), np.zeros(n, dtype=np.int64)
+    judge(
+        found.found, found.n_columns, priors, starts, at[order], holds,
+        np.array(subsets, dtype=np.int64), type_of, doubles, posterior, best,
+    )  # fmt: skip
+    return posterior.T, has_pdc[best] if doubles.size else np.zeros(n, dtype=bool)
 
 
 def _asked(
@@ -268,8 +338,7 @@ def _asked(
     """Components that not every cell may be, and the cells that may."""
     for i, pair in enumerate(model.pairs if shown is not None else ()):
         for half in pair:
-            found = (shown or {})[model.types[model.names.index(half)]]
-            yield i, found.two_genes if k.PDC in pair else found.beyond_ambient
+            yield i, _half(model, shown or {}, half, pair)
     order = list(dict.fromkeys(model.types))
     for i, name in enumerate(model.types):
         if own is not None and name in own:
@@ -290,27 +359,12 @@ def _against_rest(likelihood: Floats, types: tuple[str, ...], name: str) -> Floa
     return np.asarray(likelihood[:, mine].max(axis=1) - likelihood[:, rest].max(axis=1))
 
 
-def _pdc_half(per_component: Floats, model: Components) -> Bools:
-    doublets = [i for i, pair in enumerate(model.pairs) if pair]
-    if not doublets:
-        return np.zeros(per_component.shape[0], dtype=bool)
-    has_pdc = np.array([k.PDC in model.pairs[i] for i in doublets])
-    best = per_component[:, doublets].argmax(axis=1)
-    return np.asarray(has_pdc[best])
-
-
 def _breg(likelihood: Floats, types: list[str]) -> Floats:
     wanted = (k.B_TRANSITIONAL, k.B_NAIVE, k.B_MEMORY)
     if any(name not in types for name in wanted):
         return np.full(likelihood.shape[0], np.nan)
     transitional, naive, memory = (likelihood[:, types.index(name)] for name in wanted)
     return np.asarray(transitional - np.maximum(naive, memory))
-
-
-def by_lineage(evidence: Evidence) -> tuple[tuple[str, ...], Floats]:
-    """Posterior summed over the types of each lineage; doublets are a column of their own."""
-    names, of_lineage = lineages_of(evidence.types)
-    return names, evidence.posterior @ of_lineage
 
 
 def lineages_of(types: tuple[str, ...]) -> tuple[tuple[str, ...], Floats]:
@@ -333,24 +387,17 @@ def labels(evidence: Evidence) -> tuple[Codes, NDArray[np.float32]]:
     Codes of the labels (:data:`scifn._cells.codes.TYPE`) and the posterior of each label (of the
     lineage, where that is what is called).
     """
-    names, lineages = by_lineage(evidence)
-    best = lineages.argmax(axis=1)
-    called = np.full(best.size, TYPE[k.UNASSIGNED], dtype=np.int8)
-    confidence = lineages.max(axis=1)
-    for i, lineage in enumerate(names):
-        mine = np.flatnonzero((best == i) & (confidence >= CLEAR) & evidence.enough)
-        if lineage == k.DOUBLET:
-            called[mine] = TYPE[k.DOUBLET]
-            continue
-        columns = np.array([j for j, t in enumerate(evidence.types) if group_of(t) == lineage])
-        within = evidence.posterior[np.ix_(mine, columns)]
-        top = within.argmax(axis=1)
-        share = within.max(axis=1) / np.maximum(lineages[mine, i], 1e-300)
-        names_here = codes.of_types([evidence.types[j] for j in columns])[top]
-        unclear = share < CLEAR
-        of_lineage = TYPE[UNRESOLVED.get(lineage, k.UNASSIGNED)]
-        called[mine] = np.where(unclear, of_lineage, names_here)
-        confidence[mine] = np.where(unclear, lineages[mine, i], within.max(axis=1))
+    names, lineages = evidence.lineages
+    best, confidence = lineages.argmax(axis=1), lineages.max(axis=1)
+    # the most probable type of the most probable lineage
+    within = evidence.posterior * lineages_of(evidence.types)[1].T[best]
+    top, most = within.argmax(axis=1), within.max(axis=1)
+    clear = most / np.maximum(confidence, 1e-300) >= CLEAR
+    of_lineage = np.array([TYPE[UNRESOLVED.get(name, k.UNASSIGNED)] for name in names], np.int8)
+    called = np.where(clear, codes.of_types(evidence.types)[top], of_lineage[best])
+    known = (confidence >= CLEAR) & evidence.enough
+    called[~known] = TYPE[k.UNASSIGNED]
+    confidence = np.where(known & clear, most, confidence)
     return called, confidence.astype(np.float32)
 
 
@@ -364,7 +411,7 @@ def without_own_genes(called: Codes, evidence: Evidence, shows: Bools) -> Codes:
 
     They are most of blood, so that a cell of which little is seen would be one by default.
     """
-    names, lineages = by_lineage(evidence)
+    names, lineages = evidence.lineages
     if k.LINEAGE_OF[k.T_NK] not in names:
         return called
     clear = lineages[:, names.index(k.LINEAGE_OF[k.T_NK])] >= SURE
@@ -394,6 +441,12 @@ def secreting(called: Codes, *, cycling: Counts, early: Bools, measurable: Bools
     young = (cycling >= 2) | ((cycling >= 1) & early)
     out[mine] = np.where(young[mine], TYPE[k.PLASMABLAST], TYPE[k.PLASMA])
     return out
+
+
+def plasmacytoid(evidence: Evidence) -> Floats:
+    """Posterior of pDC and AS-DC together."""
+    mine = [i for i, name in enumerate(evidence.types) if name in (k.PDC, k.ASDC)]
+    return np.asarray(evidence.posterior[:, mine].sum(axis=1))
 
 
 def pdc_calls(
@@ -433,15 +486,12 @@ def pdc_calls(
     """
     if not measurable:
         return np.full(called.size, CALL["NA"], dtype=np.int8), called
-    types = list(evidence.types)
     calls = np.full(called.size, CALL["not_pDC"], dtype=np.int8)
-    plasmacytoid = evidence.posterior[:, types.index(k.PDC)].copy()
-    if k.ASDC in types:
-        plasmacytoid += evidence.posterior[:, types.index(k.ASDC)]
+    probable = plasmacytoid(evidence)
     doublet = called == TYPE[k.DOUBLET]
     named = codes.among(called, [k.PDC, k.ASDC])
     # the most probable type of the lineage, or probable by itself
-    like = (plasmacytoid >= CLEAR) | named
+    like = (probable >= CLEAR) | named
     like &= evidence.enough & ~doublet
     asdc = like & (axl_siglec6 >= 1) & (asdc_other >= 2) & (asdc_odds > 0)
     # what only resembles the mean of pDC and cDC is won by AS-DC, and is neither
@@ -450,12 +500,12 @@ def pdc_calls(
     # deep cell of many a type shows four
     shown = (core + 0.5 * support >= PDC_GENES) & ((core >= 1) | (depth < DEEP))
     doubted = (axl_siglec6 >= 2) & (asdc_odds > DOUBT)
-    pdc = like & ~asdc & (plasmacytoid >= CLEAR) & shown & ~doubted & ~foreign
+    pdc = like & ~asdc & (probable >= CLEAR) & shown & ~doubted & ~foreign
     calls[like] = CALL["pDC_ambiguous"]
     calls[pdc] = CALL["pDC"]
     calls[asdc] = CALL["AS-DC"]
     # a doublet of the model that holds a pDC, or a pDC that the user's caller flagged
-    calls[doublet & (evidence.pdc_half | (plasmacytoid >= CLEAR))] = CALL["pDC_doublet"]
+    calls[doublet & (evidence.pdc_half | (probable >= CLEAR))] = CALL["pDC_doublet"]
     calls[~evidence.enough] = CALL["NA"]
     out = called.copy()
     out[named | (like & ~doublet)] = TYPE[k.DC_UNRESOLVED]

@@ -101,20 +101,33 @@ class Tables:
         self._slot: dict[int, int] = {}
         self._made = np.empty((_ROOM, *self._rates.shape)), np.empty((_ROOM, self._rates.shape[1]))
 
-    def __call__(self, values: Any, depth: Floats) -> Floats:
-        """Log likelihood of cells (CSR; columns beyond the genes of ``rates`` are left out)."""
+    def __call__(
+        self, values: Any, depth: Floats, n_columns: NDArray[np.int64] | None = None
+    ) -> Floats:
+        """Log likelihood of cells (CSR; columns beyond the genes of ``rates`` are left out).
+
+        ``n_columns`` are the first components that are asked for in each cell, all by default;
+        the others stay zero.
+        """
         from scifn._cells._compiled import add_rows
 
         out = np.zeros((values.shape[0], self._rates.shape[1]))
         some = np.flatnonzero(depth > 0)
-        bins, which = np.unique(
-            np.rint(np.log(depth[some]) / LOG_STEP).astype(np.int64), return_inverse=True
-        )
-        slots, (weights, constants) = self._of(bins)
+        if not some.size:
+            return out
+        bins = np.rint(np.log(depth[some]) / LOG_STEP).astype(np.int64)
+        first = int(bins.min())
+        there = np.flatnonzero(np.bincount(bins - first))
+        slots, (weights, constants) = self._of(there + first)
+        slot_of = np.zeros(int(there[-1]) + 1, dtype=np.int64)
+        slot_of[there] = slots
         slot = np.full(depth.size, -1, dtype=np.int64)
-        slot[some] = slots[which]
-        order = some[np.argsort(which, kind="stable")]
-        add_rows(*arrays(values), order, slot, weights, constants, out)
+        slot[some] = slot_of[bins - first]
+        # numbers of 16 bits are sorted without comparing them
+        order = some[np.argsort((bins - first).astype(np.int16), kind="stable")]
+        if n_columns is None:
+            n_columns = np.full(depth.size, out.shape[1], dtype=np.int64)
+        add_rows(*arrays(values), order, slot, weights, constants, n_columns, out)
         return out
 
     def _of(self, bins: Ints) -> tuple[Ints, tuple[Floats, Floats]]:

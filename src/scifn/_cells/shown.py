@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import pdtr
+from scipy.special import pdtr, pdtri
 
 from scifn import _keys as k
 from scifn._cells import identity
@@ -18,6 +19,7 @@ from scifn.genesets import _ids, _sets
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 #: One of the first and two of the rest make a pDC-like cell an AS-DC.
 ASDC_FIRST: Final = ("AXL", "SIGLEC6")
@@ -65,6 +67,8 @@ CYCLING: Final = ("MKI67", "STMN1", "TYMS", "TOP2A")
 EARLY: Final = ("CD19", "MS4A1")
 
 
+#: Counts whose quantiles are looked up.
+_LOOKED_UP: Final = 256
 #: Sets whose UMI do not count towards the depth of a cell: it must not grow with its response.
 RESPONSE: Final = ("isg_sc_pan", "hallmark_ifna")
 CORE, SUPPORT = "pdc_identity_core", "pdc_identity_support"
@@ -151,24 +155,25 @@ class Tally:
         self.umi: dict[str, Floats] = dict(zip(self.found, umi, strict=True))
         self.genes = dict(zip(self.found, seen, strict=True))
 
-    def beyond(self, name: str, ambient: float, quantile: float) -> Bools:
-        """Cells that show two genes of a list, in more UMI than ambient RNA of blood leaves.
+    def beyond(self, name: str, ambient: float, quantile: float, cells: Ints) -> Bools:
+        """Which of some cells show two genes of a list, in more UMI than ambient RNA leaves.
 
         More than that quantile of a Poisson count whose mean is the share ``ambient`` of the
         cell's identity UMI, times what blood's mean holds of the list.
         """
-        out: Bools = self.genes[name] >= 2
-        at = np.flatnonzero(out)
+        out: Bools = self.genes[name][cells] >= 2
+        at = cells[out]
         expected = ambient * self._lists.blood[name] * self.umi["identity"][at]
-        out[at] = pdtr(self.umi[name][at] - 1, expected) >= quantile
+        out[out] = below_quantile(expected, self.umi[name][at], quantile)
         return out
 
     def halves(self) -> dict[str, identity.Shown]:
         """Cells that show each half of a doublet: two of its genes; beyond ambient RNA."""
+        every = np.arange(len(self.umi["identity"]))
         return {
             name: identity.Shown(
                 self.genes[f"half {name}"] >= 2,
-                self.beyond(f"half {name}", identity.AMBIENT, 0.99),
+                self.beyond(f"half {name}", identity.AMBIENT, 0.99, every),
             )
             for name in SHOWN
         }
@@ -182,16 +187,40 @@ class Tally:
             if self.found[f"own {name}"]
         }
 
-    def foreign(self) -> Bools:
-        """Cells that show B cells, T and NK cells or monocytes beyond doubt: no clean pDC.
+    def foreign(self, cells: Ints | None = None) -> Bools:
+        """Which of some cells show B, T, NK cells or monocytes beyond doubt: no clean pDC.
 
         In more UMI than four times the usual ambient RNA leaves in one cell of ten thousand: most
         pDC hold some ambient RNA, and in some samples there is much of it. A cell with less than
         two core genes of pDC is given less benefit of the doubt: once the usual, one of a hundred.
         """
-        thin = self.genes[CORE] < 2
+        if cells is None:
+            cells = np.arange(len(self.umi["identity"]))
+        thin = self.genes[CORE][cells] < 2
         out = np.zeros(thin.size, dtype=bool)
         for name in FOREIGN:
-            out |= self.beyond(f"foreign {name}", 4 * identity.AMBIENT, 0.9999)
-            out |= thin & self.beyond(f"foreign {name}", identity.AMBIENT, 0.99)
+            out |= self.beyond(f"foreign {name}", 4 * identity.AMBIENT, 0.9999, cells)
+            out |= thin & self.beyond(f"foreign {name}", identity.AMBIENT, 0.99, cells)
         return out
+
+
+def below_quantile(mean: Floats, count: Floats, quantile: float) -> Bools:
+    """Whether fewer than ``count`` are so many that a Poisson count of that mean rarely has more.
+
+    P(X < count) >= quantile; looked up, for counts are small and few.
+
+    >>> below_quantile(np.array([1.0, 1.0]), np.array([4.0, 5.0]), 0.99)
+    array([False,  True])
+    """
+    most = largest_means(quantile)
+    lower = np.floor(count - 1).astype(np.int64)
+    out: Bools = (lower >= 0) & (mean <= most[np.clip(lower, 0, most.size - 1)])
+    large = np.flatnonzero(lower >= most.size)
+    out[large] = pdtr(lower[large], mean[large]) >= quantile
+    return out
+
+
+@cache
+def largest_means(quantile: float) -> Floats:
+    """Largest mean of a Poisson count that is 0, 1, 2 ... at most with a probability."""
+    return np.asarray(pdtri(np.arange(_LOOKED_UP), quantile), dtype=np.float64)

@@ -168,23 +168,25 @@ def _of_counts(donors: pd.DataFrame, part: Design, names: list[str]) -> list[dic
 
     Pairs enter the quasi-binomial model as a factor; the beta-binomial has no use for one.
     """
-    found: list[dict[str, float]] = [{} for _ in names]
-    parts = {j: two_parts(donors, name) for j, name in enumerate(names)}
-    have = {j: counts for j, counts in parts.items() if counts is not None}
+    parts = [two_parts(donors, name) for name in names]
+    # by what was counted: two readouts can be ratios of the same counts
+    have = {counts.tobytes(): counts for counts in parts if counts is not None}
+    found: dict[bytes, dict[str, float]] = {which: {} for which in have}
     if part.paired:
         rows, regressor, nuisance = _stacked(part)
     else:
         rows, regressor, nuisance = part.rows, part.regressor, part.nuisance
     nuisance = basis(nuisance)
-    for j, counts in have.items():
+    for which, counts in have.items():
         a, total = counts[rows, 0], counts[rows].sum(axis=1)
-        found[j]["quasi-binomial"] = f_test(a, total, regressor, nuisance)
+        found[which]["quasi-binomial"] = f_test(a, total, regressor, nuisance)
     if have and not part.paired:
         stacked = np.array([counts[rows] for counts in have.values()])
         p = likelihood_ratio(stacked[..., 0], stacked.sum(axis=-1), regressor, nuisance)
-        for j, value in zip(have, p, strict=True):
-            found[j]["beta-binomial"] = float(value)
-    return [{name: x for name, x in one.items() if np.isfinite(x)} for one in found]
+        for which, value in zip(have, p, strict=True):
+            found[which]["beta-binomial"] = float(value)
+    known = {w: {name: x for name, x in one.items() if np.isfinite(x)} for w, one in found.items()}
+    return [{} if counts is None else known[counts.tobytes()] for counts in parts]
 
 
 def _stacked(part: Design) -> tuple[NDArray[np.int64], FloatArray, FloatArray]:

@@ -82,7 +82,7 @@ def table(
 _ROWS, _GENES, _UMI = "rows", "genes", "umi"
 
 
-def packed(table: pd.DataFrame, n_heads: int) -> dict[str, Any]:
+def packed(rows: pd.DataFrame, genes: Iterable[str], umi: NDArray[np.float64]) -> dict[str, Any]:
     """A table with a column a gene as files like it: its gene columns are one array.
 
     A file keeps each column of a DataFrame apart, so that one of a thousand columns takes seconds
@@ -90,16 +90,13 @@ def packed(table: pd.DataFrame, n_heads: int) -> dict[str, Any]:
 
     Parameters
     ----------
-    table
-        Columns that name the rows, then a column a gene.
-    n_heads
-        How many of the former there are.
+    rows
+        Columns that name the rows.
+    genes, umi
+        What the other columns are named after, and their values.
     """
-    return {
-        _ROWS: table.iloc[:, :n_heads].copy(),
-        _GENES: np.array([str(name) for name in table.columns[n_heads:]], dtype=object),
-        _UMI: table.iloc[:, n_heads:].to_numpy(dtype=np.float64),
-    }
+    names = np.array([k.column(gene) for gene in genes], dtype=object)
+    return {_ROWS: rows, _GENES: names, _UMI: umi}
 
 
 def _unpacked(stored: Mapping[str, Any], wanted: Iterable[str] | None) -> pd.DataFrame:

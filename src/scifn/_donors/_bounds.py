@@ -12,22 +12,8 @@ from scifn._stats.bounds import upper_bound
 
 FloatArray = NDArray[np.float64]
 
-ZERO = (
-    "{ligand} transcript evidence: none. Zero does not exclude secretion; with n={n} {kind} the "
-    "95 % upper bound on detectable producers is {bound}"
-)
-SOME = (
-    "{ligand} transcript evidence: {weak} weak, {strong} strong. Zero in the others does not "
-    "exclude secretion; with n={n} {kind} the 95 % upper bound on detectable producers is {bound}"
-)
-#: IL10 is an induced, transient state: a transcript says nothing of what a cell could make.
-IL10 = (
-    "IL10 transcript detected above background in {some} of {n} {kind}; not an estimate of "
-    "competence. The 95 % upper bound on detectable producers is {bound}"
-)
 #: Number of each label; those that say nothing come last.
 _EVIDENCE = {"weak": 1, "strong": 2, "not_measurable": 3}
-UNTOLD = "{ligand} transcripts are not measurable in these {kind}; this is not 0"
 
 
 def bounds(
@@ -60,85 +46,93 @@ def bounds(
     labels = {k.LIGANDS["ifna"]: obs[k.IFNA_EVIDENCE]}
     if others is not None:
         labels |= {k.LIGANDS[name]: others[name] for name in k.LIGANDS if name in others}
-    used = rows >= 0
     names = list(zip(table["donor"].astype(str), table["condition"].astype(str), strict=True))
     pairs = sorted(set(names))
-    of_row = np.array([pairs.index(name) for name in names], dtype=np.int64)
-    flat = of_row[rows[used]] * len(k.CELL_TYPES) + types[used]
-    parts = []
-    for ligand, values in labels.items():
-        evidence = looked_up(values, _EVIDENCE, 0)[used]
-        size = len(pairs) * len(k.CELL_TYPES) * 4
-        found = np.bincount(flat * 4 + evidence, minlength=size)
-        parts.append(_of_ligand(found.reshape(len(pairs), -1, 4), pairs, ligand))
-    return pd.concat(parts, ignore_index=True)[list(k.BOUNDS_COLUMNS)]
-
-
-def _of_ligand(found: IntArray, pairs: list[tuple[str, str]], ligand: str) -> pd.DataFrame:
-    """Rows of one ligand, from the cells of each donor, type and label."""
+    place = {pair: i for i, pair in enumerate(pairs)}
+    of_row = np.array([place[name] for name in names], dtype=np.int64)
+    found = _counted(list(labels.values()), of_row, len(pairs), rows, types)
     conditions = sorted({condition for _, condition in pairs})
-    of_pair = [conditions.index(condition) for _, condition in pairs]
-    pooled = np.zeros((len(conditions), *found.shape[1:]), dtype=np.int64)
-    np.add.at(pooled, of_pair, found)
-    out = pd.concat(
-        [
-            _rows(pooled, [("", condition) for condition in conditions], pooled=True),
-            _rows(found, pairs, pooled=False),
-        ],
-        ignore_index=True,
-    )
-    out["ligand"] = ligand
-    positive = out["n_weak"] + out["n_strong"]
-    tested = out["n_cells"].to_numpy(dtype=np.float64)
-    out["rate"] = np.divide(positive, tested, out=np.full(len(out), np.nan), where=tested > 0)
-    out["upper95"] = _upper(positive.to_numpy(dtype=np.float64), tested)
-    for name in ("n_weak", "n_strong"):
-        out[name] = out[name].where(tested > 0)
-    what = zip(*(out[name].tolist() for name in _SAID), strict=True)
-    out["statement"] = [_statement(ligand, *row) for row in what]
+    of_pair = np.array([condition for _, condition in pairs])
+    pooled = [found[:, of_pair == condition].sum(axis=1) for condition in conditions]
+    who = [*(("", condition) for condition in conditions), *pairs]
+    every = np.concatenate([np.stack(pooled, axis=1), found], axis=1)
+    return _table(every, [*labels], who, len(conditions))[list(k.BOUNDS_COLUMNS)]
+
+
+def _counted(
+    labels: list[pd.Series], of_row: IntArray, n_pairs: int, rows: IntArray, types: IntArray
+) -> IntArray:
+    """Cells of each ligand, donor and condition, type and label."""
+    shape = (n_pairs, len(k.CELL_TYPES), 4)
+    used = rows >= 0
+    at = (of_row[rows[used]] * len(k.CELL_TYPES) + types[used]) * 4
+    out = np.empty((len(labels), *shape), dtype=np.int64)
+    for i, values in enumerate(labels):
+        evidence = looked_up(values, _EVIDENCE, 0)[used]
+        out[i] = np.bincount(at + evidence, minlength=int(np.prod(shape))).reshape(shape)
     return out
 
 
-def _rows(found: IntArray, pairs: list[tuple[str, str]], *, pooled: bool) -> pd.DataFrame:
-    """A row a donor (or "" for all of them), condition and type that has cells."""
-    at, kind = np.nonzero(found.sum(axis=2))
-    none, weak, strong, _ = found[at, kind].T.astype(np.float64)
+def _table(
+    found: IntArray, ligands: list[str], who: list[tuple[str, str]], n_pooled: int
+) -> pd.DataFrame:
+    """Rows of each ligand, of those (of ``who``, of which the first are pooled) that have cells."""
+    # every cell has a label of every ligand: the same rows for each
+    at, kind = np.nonzero(found[0].sum(axis=2))
+    n = len(ligands)
+    none, weak, strong, _ = np.moveaxis(found[:, at, kind], 2, 0).reshape(4, -1).astype(np.float64)
+    tested, positive = none + weak + strong, weak + strong
+    upper = _upper(positive, tested)
+    some = tested > 0
+    types = [k.CELL_TYPES[i] for i in kind] * n
+    each = [ligand for ligand in ligands for _ in at]
+    told = zip(each, types, *(x.tolist() for x in (tested, weak, strong, upper)), strict=True)
     return pd.DataFrame(
         {
-            "donor": [pairs[i][0] for i in at],
-            "condition": [pairs[i][1] for i in at],
-            "cell_type": [k.CELL_TYPES[i] for i in kind],
-            "n_cells": none + weak + strong,
-            "n_weak": weak,
-            "n_strong": strong,
-            "pooled": pooled,
+            "ligand": each,
+            "donor": [who[i][0] for i in at] * n,
+            "condition": [who[i][1] for i in at] * n,
+            "cell_type": types,
+            "n_cells": tested,
+            "n_weak": np.where(some, weak, np.nan),
+            "n_strong": np.where(some, strong, np.nan),
+            "rate": np.divide(positive, tested, out=np.full(tested.size, np.nan), where=some),
+            "upper95": upper,
+            "pooled": np.tile(at < n_pooled, n),
+            "statement": [_statement(*row) for row in told],
         }
     )
 
 
 def _upper(positive: FloatArray, tested: FloatArray) -> FloatArray:
     """Upper bounds; each pair of numbers is looked up once, for most rows share theirs."""
-    each, of = np.unique(np.stack([positive, tested]), axis=1, return_inverse=True)
-    return upper_bound(*each)[of.ravel()]
-
-
-#: Columns that a statement says something of, in the order of :func:`_statement`.
-_SAID = ("cell_type", "n_cells", "n_weak", "n_strong", "upper95")
+    width = positive.max(initial=0) + 1
+    pairs, of = np.unique(tested * width + positive, return_inverse=True)
+    n, seen = np.divmod(pairs, width)
+    return upper_bound(seen, n)[of.ravel()]
 
 
 def _statement(
-    ligand: str, kind: str, tested: float, n_weak: float, n_strong: float, upper: float
+    ligand: str, kind: str, tested: float, weak: float, strong: float, upper: float
 ) -> str:
-    said = {"ligand": ligand, "kind": kind, "n": int(tested)}
-    if said["n"] == 0:
-        return UNTOLD.format(**said)
-    bound = _percent(upper)
-    weak, strong = int(n_weak), int(n_strong)
+    """What the numbers of a row say: seeing none is no proof of none."""
+    if tested == 0:
+        return f"{ligand} transcripts are not measurable in these {kind}; this is not 0"
+    n = int(tested)
+    bound = f"95 % upper bound on detectable producers is {_percent(upper)}"
     if ligand == k.LIGANDS["il10"]:
-        return IL10.format(some=weak + strong, bound=bound, **said)
+        # an induced, transient state: a transcript says nothing of what a cell could make
+        return (
+            f"IL10 transcript detected above background in {int(weak + strong)} of {n} {kind}; "
+            f"not an estimate of competence. The {bound}"
+        )
     if weak + strong == 0:
-        return ZERO.format(bound=bound, **said)
-    return SOME.format(weak=weak, strong=strong, bound=bound, **said)
+        seen = "none. Zero does"
+    else:
+        seen = f"{int(weak)} weak, {int(strong)} strong. Zero in the others does"
+    return (
+        f"{ligand} transcript evidence: {seen} not exclude secretion; with n={n} {kind} the {bound}"
+    )
 
 
 def _percent(share: float) -> str:

@@ -62,7 +62,7 @@ def read_labels(values: pd.Series, missing: Sequence[str] = MISSING) -> Labels:
     is None or NaN has no label.
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
-        raw = np.asarray(values.cat.codes, dtype=np.int64)
+        raw = values.array.codes.astype(np.int64)
         found = [text(x) for x in values.cat.categories]
         ordered = True
     else:
@@ -87,7 +87,7 @@ def looked_up(values: pd.Series, table: Mapping[str, int], other: int) -> NDArra
     array([1, 0, 1], dtype=int8)
     """
     if isinstance(values.dtype, pd.CategoricalDtype):
-        codes, found = np.asarray(values.cat.codes), values.cat.categories
+        codes, found = values.array.codes, values.cat.categories
     else:
         codes, found = pd.factorize(values, use_na_sentinel=True)
     to = [table.get(str(x), other) for x in found]

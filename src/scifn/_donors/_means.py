@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._grouped import groups_of, mean_of_cells, named
+from scifn._donors._grouped import cells_by_type, moments, named
 from scifn._donors._labels import IntArray
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
@@ -42,22 +45,19 @@ def type_means(
         scores |= {str(name): capacity[name] for name in capacity}
     if not scores:
         return None
-    keep = np.flatnonzero((rows >= 0) & ~np.isin(types, _left_out()))
-    n_groups = len(table) * len(k.CELL_TYPES)
-    groups, member = groups_of(rows[keep] * len(k.CELL_TYPES) + types[keep], n_groups)
+    groups, member = cells_by_type(rows, types, len(table), without=k.NOT_COUNTED)
     row, kind = np.divmod(groups, len(k.CELL_TYPES))
     out: dict[str, object] = dict(named(table, row))
     out["cell_type"] = [k.CELL_TYPES[i] for i in kind]
-    out["n_cells"] = np.bincount(member, minlength=len(groups)).astype(np.int64)
+    out["n_cells"] = np.bincount(member, minlength=len(groups))[: len(groups)].astype(np.int64)
     for name, column in scores.items():
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[keep]
-        known = np.isfinite(values)
-        at = member
-        if not known.all():
-            values, at = values[known], member[known]
-        _, out[name], out[f"{name}_se"] = mean_of_cells(values, at, len(groups))
+        found = moments(_numbers(column), member, len(groups))
+        out[name], out[f"{name}_se"] = found.with_error()
     return pd.DataFrame(out)
 
 
-def _left_out() -> list[int]:
-    return [k.CELL_TYPES.index(name) for name in k.NOT_COUNTED]
+def _numbers(column: pd.Series) -> NDArray[Any]:
+    """Values as they are if they are of single precision, else as doubles."""
+    if column.dtype == np.float32:
+        return column.to_numpy()
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)

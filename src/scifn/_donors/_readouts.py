@@ -95,8 +95,9 @@ def readouts(counts: pd.DataFrame) -> tuple[dict[str, FloatArray], list[str], li
     }.items():
         values[name], values[f"{name}_se"] = log_ratio(above, below)
     values |= _balances(pdc, breg, eff)
+    one_sort = _sorted(n)
     closed = {
-        _PDC_READOUTS: (total < MIN_CELLS) | _sorted(n),
+        _PDC_READOUTS: (total < MIN_CELLS) | one_sort,
         # a comparison with NaN is False: not measurable is no failed gate
         _BREG_READOUTS: b < MIN_B,
     }
@@ -109,7 +110,7 @@ def readouts(counts: pd.DataFrame) -> tuple[dict[str, FloatArray], list[str], li
     for i in range(len(total)):
         row = {name: float(x[i]) for name, x in n.items()}
         status.append(_status(row, bool(finite[i].any()), bool(finite[i].all())))
-        note.append(_note(row))
+        note.append(_note(row, one_sort=bool(one_sort[i])))
     return values, status, note
 
 
@@ -135,7 +136,7 @@ def _status(row: dict[str, float], some: bool, every: bool) -> str:
     return "partial"
 
 
-def _note(row: dict[str, float]) -> str:
+def _note(row: dict[str, float], *, one_sort: bool) -> str:
     """What a reader must know of one donor's readouts."""
     said = []
     lost = [word for c, word in _SAID.items() if np.isnan(row[c])]
@@ -148,7 +149,7 @@ def _note(row: dict[str, float]) -> str:
     if not np.isnan(row["n_pdc"]):
         if row["n_total"] < MIN_CELLS:
             said.append(f"{row['n_total']:,.0f} counted cells, {MIN_CELLS} needed for pDC readouts")
-        elif _sorted({c: np.array([x]) for c, x in row.items()})[0]:
+        elif one_sort:
             said.append("nearly one sort of cell: a sorted or enriched library has no pDC fraction")
         elif row["n_total"] < ADVISED_CELLS:
             said.append(f"{row['n_total']:,.0f} counted cells, {ADVISED_CELLS:,} advised for pDC")

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._grouped import mean_of_cells
+from scifn._donors._grouped import Moments, moments
 from scifn._donors._labels import IntArray
 from scifn._stats.composition import ANTIBODY, MIN_CELLS, MIN_COVERED, MIN_SHARE, compartment
 from scifn._stats.folds import log2_fold
@@ -80,19 +80,21 @@ def response_of(
     if k.RESPONSE_TYPE1 not in obs:
         return {}
     score = obs[k.RESPONSE_TYPE1].to_numpy(dtype=np.float64, na_value=np.nan)
-    known = (rows >= 0) & ~np.isnan(score)
+    n_types = len(k.CELL_TYPES)
+    at = np.where(rows >= 0, rows * n_types + types, n_rows * n_types)
+    of_type = moments(score, at, n_rows * n_types)
+    each = Moments(*(x.reshape(n_rows, n_types) for x in of_type))
     out: dict[str, FloatArray] = {}
     lineages = [_lineage(name) for name in k.CELL_TYPES]
-    there = np.bincount(types[rows >= 0], minlength=len(k.CELL_TYPES)) > 0
+    there = np.bincount(types[rows >= 0], minlength=n_types) > 0
     for name in k.LINEAGES:
         mine = np.array([x == name for x in lineages], dtype=np.bool_)
         if (mine & there).any():
-            mean, se = _mean(score, rows, mine[types] & known, n_rows)
-            out |= _logged(k.column(name), mean, se)
+            out |= _logged(k.column(name), *_mean(each, mine))
     if weights:
         parts = [compartment(name) for name in k.CELL_TYPES]
         of = {name: np.array([x == name for x in parts], dtype=np.bool_) for name in weights}
-        means = {name: _mean(score, rows, of[name][types] & known, n_rows) for name in weights}
+        means = {name: _mean(each, of[name]) for name in weights}
         out |= _logged(k.STANDARDIZED, *_together(means, weights, n_rows))
     return out
 
@@ -101,12 +103,11 @@ def _lineage(cell_type: str) -> str:
     return "" if cell_type in k.NOT_COUNTED else k.LINEAGE_OF[cell_type]
 
 
-def _mean(
-    score: FloatArray, rows: IntArray, use: NDArray[np.bool_], n_rows: int
-) -> tuple[FloatArray, FloatArray]:
-    """Mean of the cells of each row and its standard error; NaN of fewer than ten cells."""
-    n, mean, se = mean_of_cells(score[use], rows[use], n_rows)
-    few = n < MIN_CELLS
+def _mean(each: Moments, mine: NDArray[np.bool_]) -> tuple[FloatArray, FloatArray]:
+    """Mean of a row's cells of some types and its standard error; NaN of fewer than ten cells."""
+    found = Moments(*(x[:, mine] for x in each)).together(axis=1)
+    mean, se = found.with_error()
+    few = found.n < MIN_CELLS
     return np.where(few, np.nan, mean), np.where(few, np.nan, se)
 
 

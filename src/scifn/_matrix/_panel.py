@@ -205,7 +205,7 @@ class Compact:
                 piece.data, piece.columns, piece.indptr, piece.large, piece.marks,
                 groups[self.starts[i] : self.starts[i + 1]], place, sums,
             )  # fmt: skip
-        return sums[:, :n] if mix is None else sums[:, :n] @ mix
+        return sums[:, :n].copy() if mix is None else sums[:, :n] @ mix
 
     def _wanted(self, columns: Sequence[int]) -> tuple[NDArray[np.int32], int, Any]:
         """Where each stored column goes (-1: nowhere), how many do, and what is made up of them.

@@ -218,12 +218,13 @@ def _apply(
         # scifn.run reads more genes than are summed: the table is the same in both ways
         genes = view.found(_sets.panel(view.species))
         by_group = partial(view.by_group, genes)
-        sums = _donors.pseudobulk(by_group, genes, view.total, found.rows, found.types, found.table)
+        sums = _donors.pseudobulk(by_group, view.total, found.rows, found.types, found.table)
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table
     slot.pop(k.PSEUDOBULK, None)
     if sums is not None:
-        slot[k.PSEUDOBULK] = _slots.packed(sums, sums.shape[1] - len(genes))
+        rows, umi = sums
+        slot[k.PSEUDOBULK] = _slots.packed(rows, genes, umi)
     slot.pop(k.TYPE_MEANS, None)
     means = _donors.type_means(
         adata.obs, adata.obsm.get(k.CAPACITY), found.rows, found.types, found.table

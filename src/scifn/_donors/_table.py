@@ -132,7 +132,7 @@ def _rows(
     """Row of each cell, the rows' (donor, condition, visit), and notes on what is left out."""
     donors = read_labels(col.need_column(obs, donor, "donor"), missing)
     conditions = read_labels(col.need_column(obs, condition, "condition"), missing)
-    visits = Labels(np.zeros(len(obs), dtype=np.int64), ("",))
+    visits = None
     if visit is not None:
         found = read_labels(col.need_column(obs, visit, "visit"), missing)
         visits = Labels(found.codes + 1, ("", *found.levels))
@@ -147,15 +147,19 @@ def _rows(
             f"{': ' + '; '.join(notes) if notes else ''}. Words that stand for no value: "
             f"{', '.join(map(repr, missing))} (missing=)."
         )
-    shape = (len(donors.levels), len(conditions.levels), len(visits.levels))
-    flat = np.ravel_multi_index(
-        (donors.codes[keep], conditions.codes[keep], visits.codes[keep]), shape
-    )
-    unique, inverse = groups_of(flat, int(np.prod(shape)))
-    rows = np.full(len(obs), -1, dtype=np.int64)
-    rows[keep] = inverse
+    of_visit = ("",) if visits is None else visits.levels
+    shape = (len(donors.levels), len(conditions.levels), len(of_visit))
+    flat = donors.codes * shape[1]
+    flat += conditions.codes
+    if visits is not None:
+        flat *= shape[2]
+        flat += visits.codes
+    n = int(np.prod(shape))
+    flat[~keep] = n
+    unique, rows = groups_of(flat, n + 1)
+    rows[~keep] = -1
     keys = [
-        (donors.levels[d], conditions.levels[c], visits.levels[v])
-        for d, c, v in zip(*np.unravel_index(unique, shape), strict=True)
+        (donors.levels[d], conditions.levels[c], of_visit[v])
+        for d, c, v in zip(*np.unravel_index(unique[unique < n], shape), strict=True)
     ]
     return rows, keys, tuple(notes)

@@ -58,15 +58,14 @@ add_rows = compiled(_add_rows)
 
 def _add_up(
     data: Any, genes: Any, indptr: Any, starts: Any, columns: Any, weights: Any,
-    long: Any, sums: Any, seen: Any,
+    long: Any, longest: Any, sums: Any, seen: Any,
 ) -> None:  # fmt: skip
     """Weighted sums, and genes above zero, of each column (rows of the result) in each cell.
 
     A gene weighs in the ``columns`` from ``starts[gene]`` to ``starts[gene + 1]``, and few do. The
-    last row of the result is of a column in which many do, with the weights ``long``. Which values
-    are of the few is noted down first, without a branch that no processor can guess.
+    column ``longest`` is one in which many do, with the weights ``long``. Which values are of the
+    few is noted down first, without a branch that no processor can guess.
     """
-    last = sums.shape[0] - 1
     short = np.empty(long.size + 1, dtype=np.int64)
     for i in range(indptr.size - 1):
         total, n, held = 0.0, 0, 0
@@ -76,7 +75,7 @@ def _add_up(
             n += (value > 0) & (long[gene] != 0)
             short[held] = p
             held += starts[gene + _U(1)] > starts[gene]
-        sums[last, i], seen[last, i] = total, n
+        sums[longest, i], seen[longest, i] = total, n
         for h in range(held):
             gene, value = _U(genes[_U(short[h])]), float(data[_U(short[h])])
             for q in range(_U(starts[gene]), _U(starts[gene + _U(1)])):

@@ -136,10 +136,11 @@ class Tables:
         They stay as they are for who holds them: more room is made by a copy.
         """
         with self._lock:
-            new = [int(at) for at in bins if int(at) not in self._slot]
+            every = bins.tolist()
+            new = [at for at in every if at not in self._slot]
             if len(self._slot) + len(new) > _MOST:
                 self._forget()
-                new = [int(at) for at in bins]
+                new = every
             need = len(self._slot) + len(new)
             if need > len(self._made[0]):
                 room = -(-need // _ROOM) * _ROOM
@@ -151,7 +152,7 @@ class Tables:
                     weights, terms = weights * self._used, terms * self._used
                 self._made[0][slot], self._made[1][slot] = weights, terms.sum(axis=0)
                 self._slot[at] = slot
-            return np.array([self._slot[int(at)] for at in bins], dtype=np.int64), self._made
+            return np.array([self._slot[at] for at in every], dtype=np.int64), self._made
 
 
 def _grown(array: Floats, room: int) -> Floats:

@@ -56,17 +56,19 @@ def _product(values: Any, weights: Any) -> Floats:
 def _compiled(values: Any, weights: Any) -> tuple[Floats, Floats]:
     from scifn._cells._compiled import add_up
 
-    csc = weights.tocsc()
-    # the column of most genes is the last one for the kernel
+    # most values are of genes in one column at most, the one of most genes: it goes by itself
+    csc = weights.tocsc(copy=True)
     longest = int(np.argmax(np.diff(csc.indptr)))
-    order = np.append(np.delete(np.arange(csc.shape[1]), longest), longest)
-    csr, long = csc[:, order[:-1]].tocsr(), csc[:, [longest]].toarray().ravel()
+    long = csc[:, [longest]].toarray().ravel().astype(np.float64)
+    kept = np.repeat(np.arange(csc.shape[1]) != longest, np.diff(csc.indptr))
+    csc.data = np.where(kept, csc.data, 0.0)
+    csc.eliminate_zeros()
+    csr = csc.tocsr()
     sums, seen = (np.zeros((csc.shape[1], values.shape[0])) for _ in range(2))
     starts, columns = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
     weigh = csr.data.astype(np.float64)
-    add_up(*arrays(values), starts, columns, weigh, long.astype(np.float64), sums, seen)
-    back = np.argsort(order)
-    return sums[back], seen[back]
+    add_up(*arrays(values), starts, columns, weigh, long, longest, sums, seen)
+    return sums, seen
 
 
 def matrix_of(genes: Sequence[str], columns: Sequence[Mapping[str, float]]) -> Any:

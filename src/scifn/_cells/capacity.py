@@ -163,7 +163,7 @@ def _rates(
     return out
 
 
-def _z(rates: Floats, mean: Floats, sd: Floats, codes: NDArray[np.int32], *, out: Values) -> None:
+def _z(rates: Floats, mean: Floats, sd: Floats, codes: reference.Codes, *, out: Values) -> None:
     """A score against the mean and SD of each type, in the precision in which it is stored."""
     for rows in runs_of(rates.size):
         at = codes[rows]

@@ -13,7 +13,7 @@ from scifn import _keys as k
 from scifn._cells.sums import runs_of
 
 Floats = NDArray[np.float64]
-Codes = NDArray[np.int32]
+Codes = NDArray[np.signedinteger[Any]]
 
 #: Control cells of a type below which its lineage stands in, and below that all controls.
 MIN_CELLS: Final = 20
@@ -37,6 +37,8 @@ class Moments(NamedTuple):
 
 def coded(types: Any) -> tuple[Codes, list[str]]:
     """Number of the type of each cell, and the types."""
+    if isinstance(types, pd.Categorical):
+        return types.codes, [str(name) for name in types.categories]
     codes, found = pd.factorize(types)
     return codes.astype(np.int32), [str(name) for name in found]
 

@@ -311,22 +311,26 @@ dot = compiled(_dot)
 
 def _add_groups(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any, groups: Any, wanted: Any,
-    out: Any,
+    n_columns: int, out: Any,
 ) -> None:  # fmt: skip
     """Add rows to the rows of ``out`` that they belong to; those of group -1 are left out.
 
-    ``wanted[column]`` is where a column goes; what is not wanted has a place of its own.
+    ``wanted[column]`` is where a column goes, or -1: that is added to the last place of ``out``,
+    which is flat and has one more for it, so that there is no branch to guess.
     """
+    last = _U(out.size - 1)
     for i in range(groups.size):
         if groups[i] < 0:
             continue
-        group, mark = _U(groups[i]), marks[i]
+        begin, mark = _U(groups[i] * n_columns), marks[i]
         for p in range(_U(indptr[i]), _U(indptr[i + 1])):
             value: Any = np.float64(data[p])
             if large.size > 0 and data[p] == LARGE:
                 value = np.float64(large[mark])
                 mark += 1
-            out[group, _U(wanted[columns[p]])] += value
+            place = wanted[columns[p]]
+            at = begin + _U(place) if place >= 0 else last
+            out[at] += value
 
 
 add_groups = compiled(_add_groups)

@@ -198,14 +198,14 @@ class Compact:
         from scifn._matrix import _kernels
 
         wanted, n, mix = self._wanted(columns)
-        sums = np.zeros((n_groups, n + 1))  # the last is of all that is not wanted
-        place = np.where(wanted < 0, n, wanted)
+        sums = np.zeros(n_groups * n + 1)  # the last is of all that is not wanted
         for i, piece in enumerate(self.pieces):
             _kernels.add_groups(
                 piece.data, piece.columns, piece.indptr, piece.large, piece.marks,
-                groups[self.starts[i] : self.starts[i + 1]], place, sums,
+                groups[self.starts[i] : self.starts[i + 1]], wanted, n, sums,
             )  # fmt: skip
-        return sums[:, :n].copy() if mix is None else sums[:, :n] @ mix
+        found = sums[:-1].reshape(n_groups, n)
+        return found if mix is None else found @ mix
 
     def _wanted(self, columns: Sequence[int]) -> tuple[NDArray[np.int32], int, Any]:
         """Where each stored column goes (-1: nowhere), how many do, and what is made up of them.

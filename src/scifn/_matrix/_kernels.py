@@ -231,31 +231,40 @@ def _longest(indptr: Any) -> int:
 longest = compiled(_longest)
 
 
+def _pick_of(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any:
+    """Write to ``kept`` where the values of a row are whose column weighs; returns how many.
+
+    What is not wanted is written over by the next: there is no branch to guess.
+    """
+    n = _U(0)
+    for p in range(start, stop):
+        kept[n] = p
+        n += _U(weighs[columns[p]])
+    return n
+
+
+_pick = compiled(_pick_of)
+
+
 def _select(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any, rows: Any, wanted: Any,
     values: Any, places: Any, ends: Any,
 ) -> Any:  # fmt: skip
-    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1.
-
-    A row is picked out in room of its own, where what is not wanted is written over by the next:
-    there is no branch to guess.
-    """
-    n, room = _U(0), longest(indptr) + 1
-    kept, of = np.empty(room, dtype=values.dtype), np.empty(room, dtype=wanted.dtype)
+    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1."""
+    n, kept, weighs = _U(0), np.empty(longest(indptr) + 1, dtype=np.uint64), wanted >= 0
     for k in range(rows.size):
         i = _U(rows[k])
-        mark, m = marks[i], _U(0)
-        for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
+        q, mark = _U(indptr[i]), marks[i]
+        for at in range(_pick(columns, q, _U(indptr[i + _U(1)]), weighs, kept)):
+            p = kept[at]
             value = np.float32(data[p])
             if large.size > 0 and data[p] == LARGE:
+                while q < p:  # how many there are before it
+                    mark += data[q] == LARGE
+                    q += _U(1)
                 value = large[mark]
-                mark += 1
-            place = wanted[columns[p]]
-            kept[m], of[m] = value, place
-            m += _U(place >= 0)
-        for q in range(m):
-            values[n + q], places[n + q] = kept[q], of[q]
-        n += m
+            values[n], places[n] = value, wanted[columns[p]]
+            n += _U(1)
         ends[k] = n
     return n
 
@@ -280,30 +289,23 @@ def _dot(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any,
     starts: Any, groups: Any, weights: Any, detected: bool, out: Any,
 ) -> None:  # fmt: skip
-    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on.
-
-    Those that weigh are picked out of a row first, as in :data:`select`.
-    """
-    room = longest(indptr) + 1
-    kept, of = np.empty(room), np.empty(room, dtype=columns.dtype)
-    weighs = np.empty(starts.size - 1, dtype=np.uint8)
-    for c in range(weighs.size):
-        weighs[c] = starts[c + 1] > starts[c]
+    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on."""
+    kept, weighs = np.empty(longest(indptr) + 1, dtype=np.uint64), starts[1:] > starts[:-1]
     for i in range(indptr.size - 1):
-        mark, m = marks[i], _U(0)
-        for p in range(_U(indptr[i]), _U(indptr[i + 1])):
+        q, mark = _U(indptr[i]), marks[i]
+        for at in range(_pick(columns, q, _U(indptr[i + 1]), weighs, kept)):
+            p = kept[at]
             value: Any = np.float64(data[p])
             if large.size > 0 and data[p] == LARGE:
+                while q < p:  # how many there are before it
+                    mark += data[q] == LARGE
+                    q += _U(1)
                 value = np.float64(large[mark])
-                mark += 1
             if detected:
                 value = 1.0
-            kept[m], of[m] = value, columns[p]
-            m += _U(weighs[columns[p]])
-        for k in range(m):
-            column = _U(of[k])
-            for q in range(_U(starts[column]), _U(starts[column + _U(1)])):
-                out[_U(i), _U(groups[q])] += kept[k] * weights[q]
+            c = _U(columns[p])
+            for w in range(_U(starts[c]), _U(starts[c + _U(1)])):
+                out[_U(i), _U(groups[w])] += value * weights[w]
 
 
 dot = compiled(_dot)

@@ -143,7 +143,7 @@ def test_p_of_donors_in_two_conditions_beside_a_covariate_is_that_of_each_order_
 
 
 def test_covariates_are_partialled_out_as_by_regression():
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(1)
     c = rng.normal(size=(30, 2))
     x, y = (c @ rng.normal(size=2) + rng.normal(size=30) for _ in range(2))
     found = partial_spearman(x, y, covariates=c)
@@ -155,7 +155,7 @@ def test_covariates_are_partialled_out_as_by_regression():
 
 
 def test_rows_of_a_donor_count_once():
-    rng = np.random.default_rng(7)
+    rng = np.random.default_rng(2)
     x, y = rng.normal(size=(2, 12))
     donors = [f"d{i}" for i in range(12)]
     once = partial_spearman(x, y, donors=donors)

@@ -32,7 +32,7 @@ def test_background_by_hand():
     np.testing.assert_allclose(rates, [3.5 / 7000, 0.5 / 1000])
     # 2 of 1e6 UMI of the soup, a tenth of each cell is soup
     assert evidence.from_soup(2.0, 999_999.0, 0.1) == pytest.approx(2.5e-7)
-    null = evidence.Null(1e-6, np.inf)
+    null = evidence.Null(np.full(2, 1e-6), np.full(2, np.inf))
     np.testing.assert_allclose(null.expected(np.array([0.0, 5000.0])), [0.0, 0.005])
 
 

@@ -115,7 +115,8 @@ def test_types_with_few_controls_fall_back():
     controls[-2:] = False
     table = reference.measure(scores, types, controls)
     assert set(table["group"]) == {"B naive", "lineage B", "all"}
-    mean, sd = reference.of_cells(table, "s", types)
+    codes, names = reference.coded(types)
+    mean, sd = (found[codes] for found in reference.of_types(table, "s", names))
     assert mean[0] == 1.0
     assert sd[0] == 0.0
     assert mean[25] == pytest.approx((25 * 1 + 5 * 7) / 30)

@@ -14,6 +14,7 @@ from scifn import _keys as k
 from scifn import _run, _slots, _view
 from scifn._cells import annotate, evidence, identity, producers, runs, second, shown, sums
 from scifn._cells import production as production_
+from scifn._cells.ligands import LIGANDS
 from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
 from scifn._cells.profiles import components
 from scifn._donors._grouped import groups_of
@@ -81,6 +82,19 @@ def test_lists_are_counted_alike():
     dense = values.toarray()
     np.testing.assert_allclose(fast[0][0], dense[:, 1] + 2 * dense[:, 5], rtol=1e-6)
     np.testing.assert_array_equal(fast[1][2], (dense[:, [5, 39]] > 0).sum(axis=1))
+
+
+@pytest.mark.parametrize("least", [0, 10**9])
+def test_features_without_any_ligand_are_not_measurable(monkeypatch, least):
+    adata = scifn.datasets.cohort(n_patients=2, n_controls=2, cells_per_donor=200, rng=1)
+    ligands = {gene for ligand in LIGANDS for gene in ligand.genes("human")}
+    adata = adata[:, [gene not in ligands for gene in adata.var_names]].copy()
+    for module in MODULES:
+        monkeypatch.setattr(module, "COMPILED_FROM", least)
+    scifn.tl.annotate(adata)
+    scifn.tl.production(adata, sample="donor")
+    assert "no IFNA gene is among the features" in adata.uns["scifn"]["production"]["reason"]
+    assert adata.obs[k.IFNA_UMI].isna().all()
 
 
 @pytest.mark.parametrize("doublets", [True, False])
@@ -201,7 +215,7 @@ def table_of(cohort, monkeypatch, *, least, block, **options):
     monkeypatch.setattr(_pass, "COMPILED", least)
     monkeypatch.setattr(annotate, "BLOCK", block)
     monkeypatch.setattr(sums, "RUN", block)
-    monkeypatch.setattr(production_, "_RUN", block)
+    monkeypatch.setattr(production_, "RUN", block)
     found = cohort.copy()
     names = {"donor": "donor", "condition": "condition", "reference": "control"}
     scifn.run(found, **names, n_permutations=50, **options)

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
 from scifn import _matrix
 from scifn._errors import MatrixError
@@ -287,3 +288,23 @@ def test_pieces_of_any_size_hold_the_same(gathered, monkeypatch, kernels):
 
 def test_selector_is_a_matrix_of_ones():
     assert _pass.selector(((1,), (0, 2)), 3).toarray().tolist() == [[0, 1], [1, 0], [0, 1]]
+
+
+def test_threads_of_linear_algebra_come_back_when_the_last_of_several_calls_ends():
+    libraries = ThreadpoolController()
+
+    def threads():
+        return {one["num_threads"] for one in libraries.info() if one["user_api"] == "blas"}
+
+    before = threads()
+    first, second = (_matrix.mapped(str, range(4), 2) for _ in range(2))
+    assert next(first) == "0"
+    assert next(second) == "0"
+    assert threads() <= {1}
+    assert list(first) == ["1", "2", "3"]
+    assert threads() <= {1}
+    second.close()
+    assert threads() == before
+    with pytest.raises(ZeroDivisionError, match="division"):
+        list(_matrix.mapped(lambda x: 1 / x, [1, 0], 2))
+    assert threads() == before

@@ -159,17 +159,18 @@ class PanelView:
 
         With ``detected``, the number of them above zero.
         """
-        weights = np.zeros((self.values.shape[1], len(groups)))
-        for j, genes in enumerate(groups):
-            weights[[self._position[gene] for gene in genes], j] = 1.0
-        return self.values.dot(weights, detected=detected)
+        ones = [dict.fromkeys(genes, 1.0) for genes in groups]
+        return self.values.dot(self._weights(ones), detected=detected)
 
     def weighed(self, columns: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Weighted sum of the genes of each column (all must be measured), cells x columns."""
+        return self.values.dot(self._weights(columns))
+
+    def _weights(self, columns: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         weights = np.zeros((self.values.shape[1], len(columns)))
         for j, column in enumerate(columns):
             weights[[self._position[gene] for gene in column], j] = list(column.values())
-        return self.values.dot(weights)
+        return weights
 
     def by_group(
         self, genes: Sequence[str], groups: NDArray[np.int64], n_groups: int

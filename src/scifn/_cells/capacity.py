@@ -152,8 +152,8 @@ def _rates(
 
     def fill(rows: slice) -> None:
         part = view.part(rows)
-        *sums, moving = np.ascontiguousarray(part.weighed(each).T)
-        steady = part.total - moving
+        *sums, moved_umi = np.ascontiguousarray(part.weighed(each).T)
+        steady = part.total - moved_umi
         for name, found in zip(there, sums, strict=True):
             by = steady if name.endswith("_resid") else part.total
             out[name][rows] = reference.ratio(1e4 * found, by)

@@ -42,17 +42,16 @@ LABEL: Final = {name: i for i, name in enumerate(k.EVIDENCES)}
 
 @dataclass(frozen=True)
 class Null:
-    """Expected ambient UMI per UMI of a cell and the size around them: one, or one a cell."""
+    """Of each cell, expected ambient UMI per UMI and the size around them."""
 
-    rate: float | Floats
-    size: float | Floats
+    rate: Floats
+    size: Floats
     #: Weight of the tail of what libraries hold of each other; infinite for cells.
     tail: float = float("inf")
 
     def of(self, cells: Any) -> Null:
         """Null of some of the cells."""
-        rate, size = np.asarray(self.rate), np.asarray(self.size)
-        return Null(rate[cells], size[cells], self.tail)
+        return Null(self.rate[cells], self.size[cells], self.tail)
 
     def expected(self, total: Floats) -> Floats:
         """Expected ambient UMI of cells with ``total`` UMI."""

@@ -24,7 +24,7 @@ from scifn._cells.background import (
 from scifn._cells.lanes import Lanes, lanes_of
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
 from scifn._cells.runs import COMPILED_FROM, threads_for
-from scifn._cells.sums import matrix_of, tally, weighted
+from scifn._cells.sums import RUN, matrix_of, runs_of, tally, weighted
 from scifn._cells.tested import null_fails, tested
 from scifn._matrix import mapped
 from scifn._view import PanelView
@@ -34,8 +34,6 @@ Floats = NDArray[np.float64]
 Values = NDArray[np.float32]
 Codes = NDArray[np.int8]
 
-#: Cells whose ligands are summed at once.
-_RUN: Final = 32_768
 #: Gene sets whose coverage is told.
 _SETS: Final = ("ifn_alpha", "ifn_type3", "ifn_type1_other")
 #: Fractions are stored with some six digits.
@@ -118,7 +116,7 @@ def produce(
             for ligand in LIGANDS
         ]
 
-    found = list(mapped(test, list(lanes.runs(_RUN)), threads_for(view.n_cells)))
+    found = list(mapped(test, list(lanes.runs(RUN)), threads_for(view.n_cells)))
     tables = [part for of_ligand in zip(*found, strict=True) for part in of_ligand]
     by_ligand = pd.DataFrame({x: np.concatenate([part[x] for part in tables]) for x in tables[0]})
     columns = {name: values for x in out.values() for name, values in x.columns.items()}
@@ -187,8 +185,7 @@ def _read(view: PanelView, lanes: Lanes) -> tuple[dict[str, _Held], Lanes]:
     member = matrix_of([*every, *soup], [dict.fromkeys(genes[name], 1.0) for name in there])
     compiled = view.n_cells >= COMPILED_FROM
 
-    def fill(start: int) -> tuple[NDArray[np.int64], Any]:
-        rows = slice(start, min(start + _RUN, view.n_cells))
+    def fill(rows: slice) -> tuple[NDArray[np.int64], Any]:
         values = view.csr([*every, *soup], rows)
         umi, seen = tally(values, member, compiled=compiled)
         if view.is_fractional:
@@ -203,7 +200,7 @@ def _read(view: PanelView, lanes: Lanes) -> tuple[dict[str, _Held], Lanes]:
         return rows.start + mine, values[mine][:, len(every) :]
 
     if every or soup:
-        for mine, counts in mapped(fill, range(0, view.n_cells, _RUN), threads_for(view.n_cells)):
+        for mine, counts in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
             moments.add(counts, view.total[mine], lymphoid[mine])
     sizes = moments.sizes()
     if lanes.libraries:

@@ -124,13 +124,6 @@ def of_types(table: pd.DataFrame, score: str, types: Sequence[str]) -> tuple[Flo
     return out[:, 0], out[:, 1]
 
 
-def of_cells(table: pd.DataFrame, score: str, types: Any) -> tuple[Floats, Floats]:
-    """As :func:`of_types`, of the type of each cell."""
-    codes, names = coded(types)
-    mean, sd = of_types(table, score, names)
-    return mean[codes], sd[codes]
-
-
 def _lineage(cell_type: str) -> str:
     return f"lineage {k.LINEAGE_OF.get(cell_type, '')}"
 

@@ -125,19 +125,19 @@ def respond(
         table = reference.measure(scores, types, controls)
     else:
         table = pd.DataFrame(columns=list(reference.COLUMNS))
-    out = scores
+    # from here on scores are relative, in their own place
     relative = stored is not None or controls is not None
     if relative:
         codes, names = reference.coded(types)
         for name in SETS:
             mean, _ = reference.of_types(table, name, names)
-            out[name] /= np.where(mean > 0, mean, np.nan)[codes]
-            out[name] -= 1.0
+            scores[name] /= np.where(mean > 0, mean, np.nan)[codes]
+            scores[name] -= 1.0
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     return Response(
-        type1=out["type1"],
-        type2_leaning=out["type2_leaning"],
+        type1=scores["type1"],
+        type2_leaning=scores["type2_leaning"],
         reference=table,
         coverage=rows,
         record={

@@ -161,10 +161,11 @@ class Tally:
         More than that quantile of a Poisson count whose mean is the share ``ambient`` of the
         cell's identity UMI, times what blood's mean holds of the list.
         """
-        out: Bools = self.genes[name][cells] >= 2
-        at = cells[out]
+        two = self.genes[name][cells] >= 2
+        at = cells[two]
         expected = ambient * self._lists.blood[name] * self.umi["identity"][at]
-        out[out] = below_quantile(expected, self.umi[name][at], quantile)
+        out: Bools = np.zeros(cells.size, dtype=bool)
+        out[two] = below_quantile(expected, self.umi[name][at], quantile)
         return out
 
     def halves(self) -> dict[str, identity.Shown]:
@@ -187,15 +188,13 @@ class Tally:
             if self.found[f"own {name}"]
         }
 
-    def foreign(self, cells: Ints | None = None) -> Bools:
+    def foreign(self, cells: Ints) -> Bools:
         """Which of some cells show B, T, NK cells or monocytes beyond doubt: no clean pDC.
 
         In more UMI than four times the usual ambient RNA leaves in one cell of ten thousand: most
         pDC hold some ambient RNA, and in some samples there is much of it. A cell with less than
         two core genes of pDC is given less benefit of the doubt: once the usual, one of a hundred.
         """
-        if cells is None:
-            cells = np.arange(len(self.umi["identity"]))
         thin = self.genes[CORE][cells] < 2
         out = np.zeros(thin.size, dtype=bool)
         for name in FOREIGN:

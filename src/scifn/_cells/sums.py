@@ -56,6 +56,9 @@ def _product(values: Any, weights: Any) -> Floats:
 def _compiled(values: Any, weights: Any) -> tuple[Floats, Floats]:
     from scifn._cells._compiled import add_up
 
+    sums, seen = (np.zeros((weights.shape[1], values.shape[0])) for _ in range(2))
+    if not weights.shape[1]:
+        return sums, seen
     # most values are of genes in one column at most, the one of most genes: it goes by itself
     csc = weights.tocsc(copy=True)
     longest = int(np.argmax(np.diff(csc.indptr)))
@@ -64,7 +67,6 @@ def _compiled(values: Any, weights: Any) -> tuple[Floats, Floats]:
     csc.data = np.where(kept, csc.data, 0.0)
     csc.eliminate_zeros()
     csr = csc.tocsr()
-    sums, seen = (np.zeros((csc.shape[1], values.shape[0])) for _ in range(2))
     starts, columns = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
     weigh = csr.data.astype(np.float64)
     add_up(*arrays(values), starts, columns, weigh, long, longest, sums, seen)

@@ -231,7 +231,7 @@ def _longest(indptr: Any) -> int:
 longest = compiled(_longest)
 
 
-def _pick_of(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any:
+def _pick(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any:
     """Write to ``kept`` where the values of a row are whose column weighs; returns how many.
 
     What is not wanted is written over by the next: there is no branch to guess.
@@ -243,7 +243,7 @@ def _pick_of(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any
     return n
 
 
-_pick = compiled(_pick_of)
+pick = compiled(_pick)
 
 
 def _select(
@@ -255,11 +255,11 @@ def _select(
     for k in range(rows.size):
         i = _U(rows[k])
         q, mark = _U(indptr[i]), marks[i]
-        for at in range(_pick(columns, q, _U(indptr[i + _U(1)]), weighs, kept)):
+        for at in range(pick(columns, q, _U(indptr[i + _U(1)]), weighs, kept)):
             p = kept[at]
             value = np.float32(data[p])
             if large.size > 0 and data[p] == LARGE:
-                while q < p:  # how many there are before it
+                while q < p:  # how many there are since the last large one of the row
                     mark += data[q] == LARGE
                     q += _U(1)
                 value = large[mark]
@@ -293,11 +293,11 @@ def _dot(
     kept, weighs = np.empty(longest(indptr) + 1, dtype=np.uint64), starts[1:] > starts[:-1]
     for i in range(indptr.size - 1):
         q, mark = _U(indptr[i]), marks[i]
-        for at in range(_pick(columns, q, _U(indptr[i + 1]), weighs, kept)):
+        for at in range(pick(columns, q, _U(indptr[i + 1]), weighs, kept)):
             p = kept[at]
             value: Any = np.float64(data[p])
             if large.size > 0 and data[p] == LARGE:
-                while q < p:  # how many there are before it
+                while q < p:  # how many there are since the last large one of the row
                     mark += data[q] == LARGE
                     q += _U(1)
                 value = np.float64(large[mark])

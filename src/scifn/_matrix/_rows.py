@@ -11,7 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,8 +40,6 @@ STRIPE_BLOCKS = 2
 STRIPES_A_BLOCK = 4
 #: Threads that work on what one thread reads from a file.
 MOST_WORKERS = 3
-#: Libraries of linear algebra, looked up once.
-_libraries: ThreadpoolController | None = None
 
 
 def map_rows(
@@ -202,16 +200,37 @@ def mapped(
     if threads < 2 or len(items) < 2:
         yield from map(function, items)
         return
-    with _one_thread_each(), ThreadPoolExecutor(min(threads, len(items))) as pool:
+    with _one_thread_each, ThreadPoolExecutor(min(threads, len(items))) as pool:
         yield from pool.map(function, items)
 
 
-def _one_thread_each() -> AbstractContextManager[Any]:
-    """No threads of linear algebra beside ours: its small products would wait for them idly."""
-    global _libraries
-    if _libraries is None:
-        _libraries = ThreadpoolController()
-    return _libraries.limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
+class _OneThreadEach:
+    """No threads of linear algebra beside ours: its small products would wait for them idly.
+
+    The limit is the process's. Who comes first sets it, and who leaves last takes it back, so that
+    calls of several threads may overlap.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._libraries: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._libraries = self._libraries or ThreadpoolController()  # looked up once
+                self._limit = self._libraries.limit(limits=1, user_api="blas")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+_one_thread_each = _OneThreadEach()
 
 
 def n_processors() -> int:

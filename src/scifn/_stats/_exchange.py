@@ -18,7 +18,8 @@ from scifn._stats.permutation import MAX_EXACT
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Share of a readout's variance that covariates must leave for a correlation to exist.
+#: Share of the variance of a readout, or of an order of one, that covariates must leave for a
+#: correlation to exist.
 LEAST: Final = 1e-9
 #: Correlations that differ by less are the same order of donors.
 _TIE: Final = 1e-9

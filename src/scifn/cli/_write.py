@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,9 +115,15 @@ def _fill(adata: AnnData, folder: Path, *, title: str | None, source: Mapping[st
         except MissingKeyError:
             continue
         table.to_csv(folder / f"{name}.csv", index=False)
-    # harder packing makes columns of cells no smaller, and takes longer
-    small(adata).write_h5ad(folder / "cells.h5ad", compression="gzip", compression_opts=1)
-    report(adata, folder / REPORT, title=title)
+    cells = small(adata)
+    with ThreadPoolExecutor(1) as beside:
+        # packing a million cells takes as long as the report, and lets go of the interpreter;
+        # harder packing makes their columns no smaller
+        written = beside.submit(
+            cells.write_h5ad, folder / "cells.h5ad", compression="gzip", compression_opts=1
+        )
+        report(adata, folder / REPORT, title=title)
+        written.result()
     text = json.dumps(provenance(adata, source), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
 

@@ -22,7 +22,7 @@ import scifn
 from scifn import _keys as k
 from scifn import genesets, tl
 from scifn._cells import annotate as model
-from scifn._cells import grouping, identity, second, shown
+from scifn._cells import grouping, identity, mixture, second, shown
 from scifn._cells.clusters import consensus
 from scifn._cells.likelihood import LOG_STEP
 from scifn._cells.profiles import (
@@ -194,7 +194,7 @@ def names(codes, vocabulary=k.CELL_TYPES):
 
 def test_what_is_won_by_asdc_without_its_genes_is_no_pdc():
     """A myeloid cell that resembles the mean of pDC and cDC more than either."""
-    evidence = identity.Evidence(
+    evidence = mixture.Evidence(
         types=("pDC", "AS-DC", "cDC"),
         posterior=np.array([[0.0, 1.0, 0.0], [0.9, 0.1, 0.0]]),
         log_odds_pdc=np.array([-30.0, 12.0]),
@@ -222,7 +222,7 @@ def test_a_pdc_that_shows_another_lineage_beyond_ambient_rna_is_ambiguous():
     view = read(ad.AnnData(counts, var=pd.DataFrame(index=GENES)), model.panel_genes("human"))
     tally = shown.Tally(view, TABLE)
     assert tally.foreign(np.arange(2)).tolist() == [False, True]
-    evidence = identity.Evidence(
+    evidence = mixture.Evidence(
         types=("pDC", "T/NK"),
         posterior=np.array([[0.9, 0.1]] * 2),
         log_odds_pdc=np.full(2, 9.0),
@@ -242,7 +242,7 @@ def test_a_pdc_that_shows_another_lineage_beyond_ambient_rna_is_ambiguous():
 
 def drawn(name, other, share, n=20, depth=DEPTH):
     """Drawn pDC of which another cell makes up a share, without the short lists of that one."""
-    rates = dict(zip(TABLE.names, identity.expected(TABLE).T, strict=True))
+    rates = dict(zip(TABLE.names, mixture.expected(TABLE).T, strict=True))
     means = depth * ((1 - share) * rates[name] + share * rates[other])
     counts = np.random.default_rng(0).poisson(means, size=(n, means.size)).astype(float)
     listed = {gene for genes in shown.FOREIGN.values() for gene in genes}
@@ -276,7 +276,7 @@ def test_odds_of_a_second_cell_by_scipy():
         ("A", "B", "C"), names, names, np.full(len(names), 1 / len(names)), rates,
         ((),) * len(names),
     )  # fmt: skip
-    mean = 2000 * identity.expected(small)[:2]
+    mean = 2000 * mixture.expected(small)[:2]
     counts = np.array([[11.0, 6.0, 3.0]])
 
     def log(of):
@@ -475,7 +475,7 @@ def test_breg_score_is_the_likelihood_ratio():
     mean = 0.95 * TABLE.rates + 0.05 * TABLE.blood()[:, None] + 1e-6
     depth = np.exp(np.rint(np.log(DEPTH) / LOG_STEP) * LOG_STEP)
     at = [TABLE.names.index(name) for name in ("B transitional", "B naive", "B memory")]
-    size = identity.SIZE_WITHIN
+    size = mixture.SIZE_WITHIN
     for one, have in zip(cells, score, strict=True):
         umi = one[[AT[gene] for gene in TABLE.genes]]
         means = [depth * mean[:, i] for i in at]
@@ -516,7 +516,7 @@ def test_a_user_flagged_pdc_is_a_pdc_doublet():
 
 def test_a_pdc_less_likely_than_not_is_ambiguous():
     """Most probable within a clear lineage, yet below one half: no pDC, and not "not pDC"."""
-    evidence = identity.Evidence(
+    evidence = mixture.Evidence(
         types=("pDC", "cDC", "T/NK"),
         posterior=np.array([[0.45, 0.25, 0.3], [0.9, 0.05, 0.05]]),
         log_odds_pdc=np.array([1.0, 5.0]),
@@ -648,7 +648,7 @@ def test_labels_of_types_that_no_component_stands_for_leave_a_cell_unassigned():
 
 def evidence_of(posterior):
     n = len(posterior)
-    return identity.Evidence(
+    return mixture.Evidence(
         types=("T/NK", "B naive"),
         posterior=np.array(posterior),
         log_odds_pdc=np.full(n, np.nan),
@@ -673,7 +673,7 @@ def test_consensus_by_hand():
 
 def test_consensus_keeps_a_clear_lineage():
     """A B cell among T cells, its subset unclear: only the subset may move."""
-    evidence = identity.Evidence(
+    evidence = mixture.Evidence(
         types=("T/NK", "B naive", "B memory"),
         posterior=np.array([[0.04, 0.6, 0.36], *[[1.0, 0.0, 0.0]] * 20, *[[0.0, 0.2, 0.8]] * 20]),
         log_odds_pdc=np.full(41, np.nan),

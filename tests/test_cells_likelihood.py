@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse, special, stats
 
-from scifn._cells import identity
+from scifn._cells import mixture
 from scifn._cells.likelihood import LOG_STEP, log_likelihood, posterior
 from scifn._cells.profiles import Components, components
 
@@ -88,7 +88,7 @@ def tiny_model():
 def test_type_posterior_by_hand_with_ambient_rna_in_every_mean():
     model = tiny_model()
     depth = np.exp(np.full(4, 400) * LOG_STEP)
-    ours = identity.type_posterior(sparse.csr_matrix(COUNTS), depth, model, whole=True)
+    ours = mixture.type_posterior(sparse.csr_matrix(COUNTS), depth, model, whole=True)
     blood = 0.01 * RATES[:, 0] + 0.99 * RATES[:, 1]
     mean = 0.95 * RATES + 0.05 * blood[:, None] + 1e-6
     joint = by_scipy(COUNTS, depth, mean, 1.0) + np.log([0.01, 0.99])
@@ -104,8 +104,8 @@ def test_type_posterior_by_hand_with_ambient_rna_in_every_mean():
 def test_a_panel_is_judged_by_its_own_genes_alone():
     model = tiny_model()
     cells = sparse.csr_matrix(COUNTS)
-    one = identity.type_posterior(cells, np.full(4, 1e3), model, whole=False)
-    other = identity.type_posterior(cells, np.full(4, 5e5), model, whole=False)
+    one = mixture.type_posterior(cells, np.full(4, 1e3), model, whole=False)
+    other = mixture.type_posterior(cells, np.full(4, 5e5), model, whole=False)
     np.testing.assert_array_equal(one.posterior, other.posterior)
 
 
@@ -121,7 +121,7 @@ def sampled():
 
 def test_no_other_cell_matters(sampled):
     model, counts, depth = sampled
-    rates = model.rates + identity.ERROR
+    rates = model.rates + mixture.ERROR
     together = log_likelihood(sparse.csr_matrix(counts), depth, rates, 1.0)
     alone = [
         log_likelihood(sparse.csr_matrix(counts[[i]]), depth[[i]], rates, 1.0)[0]
@@ -134,9 +134,7 @@ def test_the_order_of_genes_does_not_matter(sampled):
     model, counts, depth = sampled
     order = np.random.default_rng(1).permutation(len(model.genes))
     shuffled = model.of_genes([model.genes[i] for i in order])
-    one = identity.type_posterior(sparse.csr_matrix(counts), depth, model, whole=True)
-    other = identity.type_posterior(
-        sparse.csr_matrix(counts[:, order]), depth, shuffled, whole=True
-    )
+    one = mixture.type_posterior(sparse.csr_matrix(counts), depth, model, whole=True)
+    other = mixture.type_posterior(sparse.csr_matrix(counts[:, order]), depth, shuffled, whole=True)
     np.testing.assert_allclose(one.posterior, other.posterior, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(one.posterior.sum(axis=1), 1.0)

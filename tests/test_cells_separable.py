@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from scifn._cells import identity
+from scifn._cells import mixture
 from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.likelihood import log_likelihood
 from scifn._cells.profiles import components
@@ -36,7 +36,7 @@ def test_the_bound_holds_for_drawn_cells():
     """Of cells drawn in the shares of the priors, wrong claims on a type stay below the bound."""
     model = components().singlets()
     pair = [model.names.index(name) for name in ("B naive", "B memory")]
-    means = 800 * identity.expected(model)
+    means = 800 * mixture.expected(model)
     bound = confusion(model, means, 1.0)
     rng = np.random.default_rng(4)
     n = np.array([1200, 1000])  # in the ratio of the priors, .03 to .025
@@ -45,7 +45,7 @@ def test_the_bound_holds_for_drawn_cells():
     drawn = rng.poisson(means[:, pair].T[truth] * rng.gamma(1.0, 1.0, (n.sum(), len(means))))
     from scipy.sparse import csr_matrix
 
-    rates = identity.expected(model)[:, pair]
+    rates = mixture.expected(model)[:, pair]
     depth = np.full(n.sum(), 800.0)
     joint = log_likelihood(csr_matrix(drawn.astype(float)), depth, rates, 1.0)
     called = (joint + np.log(model.priors[pair])).argmax(axis=1)

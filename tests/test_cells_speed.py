@@ -12,7 +12,7 @@ from scipy import sparse, stats
 import scifn
 from scifn import _keys as k
 from scifn import _run, _slots, _view
-from scifn._cells import annotate, evidence, identity, producers, runs, second, shown, sums
+from scifn._cells import annotate, evidence, mixture, producers, runs, second, shown, sums
 from scifn._cells import production as production_
 from scifn._cells.ligands import LIGANDS
 from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
@@ -101,17 +101,17 @@ def test_features_without_any_ligand_are_not_measurable(monkeypatch, least):
 def test_posteriors_with_conditions_are_alike(doublets):
     rng = np.random.default_rng(0)
     model = components() if doublets else components().singlets()
-    n, subsets = len(model.names), identity.subsets_of(model)
+    n, subsets = len(model.names), mixture.subsets_of(model)
     found = rng.normal(0, 20, (400, len(subsets) + n))
     found[::3] *= 100  # hundreds of orders of magnitude apart
     every = np.full(400, found.shape[1])
-    likelihoods = identity.Likelihoods(found, len(subsets), np.full(400, 100.0), every)
+    likelihoods = mixture.Likelihoods(found, len(subsets), np.full(400, 100.0), every)
     asked = [(i, rng.random(400) < 0.5) for i in (2, 2, subsets[0], subsets[-1], n - 1)]
     nobody = np.arange(400) > 0
     asked += [(i, nobody) for i in range(n)]
     type_of = np.unique(model.types, return_inverse=True)[1]
-    slow, slow_half = identity._judged_plainly(likelihoods, model, asked, type_of)
-    fast, fast_half = identity._judged(likelihoods, model, asked, type_of)
+    slow, slow_half = mixture._judged_plainly(likelihoods, model, asked, type_of)
+    fast, fast_half = mixture._judged(likelihoods, model, asked, type_of)
     np.testing.assert_allclose(fast, slow, rtol=1e-12, atol=1e-300)
     np.testing.assert_array_equal(fast_half, slow_half)
     assert (fast[0] == 0).all()
@@ -123,12 +123,12 @@ def test_doublets_are_looked_up_where_a_cell_may_be_one():
     model = components()
     values, depth = drawn(300, len(model.genes))
     rng = np.random.default_rng(1)
-    halves = {name: identity.Shown(*(rng.random((2, 300)) < 0.3)) for name in shown.SHOWN}
-    tables = identity.tables(model, whole=True)
-    every = identity.likelihoods(values, depth, model, whole=True)
-    some = identity.likelihoods(values, depth, model, whole=True, tables=tables, shown=halves)
-    asked = identity.evidence_of(every, model, shown=halves)
-    found = identity.evidence_of(some, model, shown=halves, compiled=True)
+    halves = {name: mixture.Shown(*(rng.random((2, 300)) < 0.3)) for name in shown.SHOWN}
+    tables = mixture.tables(model, whole=True)
+    every = mixture.likelihoods(values, depth, model, whole=True)
+    some = mixture.likelihoods(values, depth, model, whole=True, tables=tables, shown=halves)
+    asked = mixture.evidence_of(every, model, shown=halves)
+    found = mixture.evidence_of(some, model, shown=halves, compiled=True)
     np.testing.assert_allclose(found.posterior, asked.posterior, rtol=1e-9, atol=1e-300)
     np.testing.assert_allclose(some.within, every.within, rtol=1e-9)
     left_out = (some.all == 0).all(axis=0) | ((some.all == 0) & (every.all != 0)).any(axis=0)
@@ -148,7 +148,7 @@ def test_what_a_poisson_count_rarely_exceeds_is_looked_up():
 @pytest.mark.parametrize("whole", [True, False])
 def test_second_cells_are_found_alike(whole):
     model = components()
-    rates = identity.expected(model)
+    rates = mixture.expected(model)
     pdc, t_cell = rates[:, model.types.index(k.PDC)], rates[:, model.names.index("T CD4")]
     rng = np.random.default_rng(0)
     depth = rng.uniform(1_000, 9_000, 120)

@@ -1,7 +1,7 @@
 """Kernels of the cell models for large data, compiled when they are first called.
 
 Imported only where there are enough cells for it to pay. They compute what
-:mod:`scifn._cells.likelihood`, :mod:`scifn._cells.identity`, :mod:`scifn._cells.shown` and
+:mod:`scifn._cells.likelihood`, :mod:`scifn._cells.mixture`, :mod:`scifn._cells.sums` and
 :mod:`scifn._cells.producers` compute with numpy, and let go of the interpreter, so that runs of
 cells can be worked on side by side. Positions are unsigned where they are many, which spares a
 check for negative ones.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import clusters as clusters_
-from scifn._cells import codes, identity, second, shown, told
+from scifn._cells import codes, mixture, second, shown, told
 from scifn._cells.calls import Cells, Kept, Panel, asdc_rates, columns_of, il10, typical_of
 from scifn._cells.likelihood import Tables
 from scifn._cells.profiles import Components, components
@@ -112,7 +112,7 @@ def _panel(view: PanelView, found: Components, types: frozenset[str], *, b_cells
     if not view.is_counts:
         # a doublet is told by how much of two cells is there, which needs counts
         model = model.singlets()
-    whole = view.n_features >= identity.WHOLE_TRANSCRIPTOME
+    whole = view.n_features >= mixture.WHOLE_TRANSCRIPTOME
     report = told.reported(types, b_cells=b_cells, dendritic=k.MONOCYTE in types)
     columns = tuple(dict.fromkeys(report.get(name, name) for name in model.types))
     lists = shown.Lists(view, model)
@@ -120,9 +120,9 @@ def _panel(view: PanelView, found: Components, types: frozenset[str], *, b_cells
     if view.n_cells >= COMPILED_FROM:
         rates, used = asdc_rates(model, lists, whole=whole)
         kept = Kept(
-            identity.tables(model, whole=whole),
+            mixture.tables(model, whole=whole),
             second.Tabled(model, whole=whole),
-            Tables(rates, identity.SIZE, used[:, None]),
+            Tables(rates, mixture.SIZE, used[:, None]),
         )
     return Panel(model, types, whole, report, columns, lists, kept)
 
@@ -242,8 +242,8 @@ def _record(
         "model": "negative binomial mixture over identity genes",
         "n_identity_genes": n_genes,
         "components": list(model.names),
-        "ambient": identity.AMBIENT,
-        "size": identity.SIZE,
+        "ambient": mixture.AMBIENT,
+        "size": mixture.SIZE,
         "whole_transcriptome": whole,
         "measurable": sorted(types | ({"B"} if b_cells else set())),
         "confidence": "share of such calls that is right, calibrated on labelled cells",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import clusters as clusters_
-from scifn._cells import codes, identity, second, shown, told
+from scifn._cells import codes, identity, mixture, second, shown, told
 from scifn._cells.calibration import LINEAGE, TYPE, tempered
 from scifn._cells.codes import Codes
 from scifn._cells.likelihood import Tables, log_likelihood
@@ -128,11 +128,11 @@ def columns_of(
 
 def _evidence(
     panel: Panel, cells: Cells, tally: shown.Tally
-) -> tuple[identity.Evidence, identity.Evidence | None]:
+) -> tuple[mixture.Evidence, mixture.Evidence | None]:
     """What the transcripts say of each cell, and the same within the user's labels."""
     view, model = cells.view, panel.model
     halves, own = tally.halves(), tally.own()
-    found = identity.likelihoods(
+    found = mixture.likelihoods(
         tally.values,
         np.maximum(view.total - tally.umi["response"], 0.0),
         model,
@@ -142,8 +142,8 @@ def _evidence(
         shown=halves,
     )
 
-    def judged(allowed: Bools | None) -> identity.Evidence:
-        return identity.evidence_of(
+    def judged(allowed: Bools | None) -> mixture.Evidence:
+        return mixture.evidence_of(
             found, model, shown=halves, own=own, allowed=allowed, report=panel.report,
             compiled=panel.tables is not None,
         )  # fmt: skip
@@ -160,7 +160,7 @@ def typical_of(
     """
     free, bound = clusters_.Sums(n_clusters), clusters_.Sums(n_clusters)
 
-    def look(at: int) -> tuple[Any, identity.Evidence, identity.Evidence | None]:
+    def look(at: int) -> tuple[Any, mixture.Evidence, mixture.Evidence | None]:
         cells = runs[at]
         return cells.clusters, *_evidence(panel, cells, panel.tally(cells.view))
 
@@ -171,8 +171,8 @@ def typical_of(
 
 
 def _settled(
-    evidence: identity.Evidence, cells: Cells, typical: clusters_.Typical | None
-) -> identity.Evidence:
+    evidence: mixture.Evidence, cells: Cells, typical: clusters_.Typical | None
+) -> mixture.Evidence:
     """With the consensus of the clusters, where there are any."""
     if typical is None or cells.clusters is None:
         return evidence
@@ -194,7 +194,7 @@ def _asdc_odds(panel: Panel, view: PanelView, tally: shown.Tally) -> Floats:
         else:
             at = np.flatnonzero(used)
             values = tally.values[mine][:, at]
-            found = log_likelihood(values, depth[mine], rates[at], identity.SIZE)
+            found = log_likelihood(values, depth[mine], rates[at], mixture.SIZE)
         odds = found + np.log(panel.model.priors[_pair(panel.model)])
         out[mine] = odds[:, 1] - odds[:, 0]
     return out
@@ -206,7 +206,7 @@ def _pair(model: Components) -> list[int]:
 
 def asdc_rates(model: Components, lists: shown.Lists, *, whole: bool) -> tuple[Floats, Bools]:
     """Expected rates of pDC and AS-DC, and the genes of AS-DC that are among the model's."""
-    rates = identity.expected(model)
+    rates = mixture.expected(model)
     if not whole:
         rates = rates / rates.sum(axis=0)
     genes = {gene for name in ("first", "other") for gene in lists.found[name]}
@@ -214,7 +214,7 @@ def asdc_rates(model: Components, lists: shown.Lists, *, whole: bool) -> tuple[F
 
 
 def _foreign(
-    panel: Panel, view: PanelView, tally: shown.Tally, evidence: identity.Evidence
+    panel: Panel, view: PanelView, tally: shown.Tally, evidence: mixture.Evidence
 ) -> Bools:
     """Cells like pDC that show another lineage, or are likelier a pDC and a second cell."""
     out = np.zeros(view.n_cells, dtype=bool)
@@ -235,7 +235,7 @@ def _foreign(
     return out
 
 
-def _confidence(called: Codes, evidence: identity.Evidence) -> NDArray[np.float32]:
+def _confidence(called: Codes, evidence: mixture.Evidence) -> NDArray[np.float32]:
     """How often a label like this is right: of its lineage, times of the type within it."""
     names, lineages = evidence.lineages
     of_lineage = tempered(lineages, *LINEAGE)
@@ -243,12 +243,12 @@ def _confidence(called: Codes, evidence: identity.Evidence) -> NDArray[np.float3
     for code in np.unique(called):
         name = k.CELL_TYPES[code]
         mine = np.flatnonzero(called == code)
-        group = identity.group_of(name)
+        group = mixture.group_of(name)
         if group not in names:
             out[mine] = of_lineage[mine].max(axis=1)
             continue
         out[mine] = of_lineage[mine, names.index(group)]
-        types = [kind for kind in evidence.types if identity.group_of(kind) == group]
+        types = [kind for kind in evidence.types if mixture.group_of(kind) == group]
         own = COUNTED_AS.get(name, (name,))
         if len(types) > 1 and any(kind in types for kind in own):
             columns = [evidence.types.index(kind) for kind in types]
@@ -262,7 +262,7 @@ def _confidence(called: Codes, evidence: identity.Evidence) -> NDArray[np.float3
 
 
 def _breg(
-    tally: shown.Tally, called: Codes, evidence: identity.Evidence, gradable: bool
+    tally: shown.Tally, called: Codes, evidence: mixture.Evidence, gradable: bool
 ) -> tuple[Codes, Floats, Codes]:
     """Kind, score and source of the Breg-like phenotype of B cells."""
     lineage = codes.LINEAGE_OF[called]

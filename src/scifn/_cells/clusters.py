@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scifn._cells import identity
+from scifn._cells import mixture
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class Sums:
         self._n = np.zeros(n_clusters)
         self._sums = np.zeros((n_clusters, 1))
 
-    def add(self, evidence: identity.Evidence, clusters: NDArray[np.int64]) -> None:
+    def add(self, evidence: mixture.Evidence, clusters: NDArray[np.int64]) -> None:
         """Add a run of cells, of clusters 0 to n - 1."""
         size = self._n.size
         self._n += np.bincount(clusters, minlength=size)
@@ -42,7 +42,7 @@ class Sums:
 
 
 def consensus(
-    evidence: identity.Evidence,
+    evidence: mixture.Evidence,
     clusters: NDArray[np.int64],
     typical: Typical | None = None,
     *,
@@ -62,7 +62,7 @@ def consensus(
     own = evidence.posterior
     _, lineages = evidence.lineages
     settled = lineages.max(axis=1) >= clear
-    best = identity.lineages_of(evidence.types)[1].T[lineages.argmax(axis=1)]
+    best = mixture.lineages_of(evidence.types)[1].T[lineages.argmax(axis=1)]
     out = own.copy()
     at = np.flatnonzero(own.max(axis=1) < clear)
     held = own[at] * np.where(settled[at, None], best[at], 1.0)

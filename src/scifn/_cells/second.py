@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells import identity
+from scifn._cells import mixture
 from scifn._cells.likelihood import Tables, log_likelihood
 from scifn._cells.profiles import DOUBLET_RATE, Components
 
@@ -40,7 +40,7 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     model
         Components; ambient RNA comes into every mean.
     whole
-        As in :func:`scifn._cells.identity.type_posterior`.
+        As in :func:`scifn._cells.mixture.type_posterior`.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     for name in PARTNERS:
         means, more = _mixtures(model, rates, name)
         at = np.flatnonzero(more)
-        found = log_likelihood(values[:, at], depth, means[at], identity.SIZE)
+        found = log_likelihood(values[:, at], depth, means[at], mixture.SIZE)
         odds = np.maximum(odds, _odds(found, model, name))
     return odds
 
@@ -64,12 +64,12 @@ class Tabled:
         self._model, self._whole, self._tables = model, whole, None
         if k.PDC not in model.types:
             return
-        rates = identity.expected(model)
+        rates = mixture.expected(model)
         rates = rates if whole else rates / rates.sum(axis=0)
         pairs = [_mixtures(model, rates, name) for name in PARTNERS]
         means = np.concatenate([found for found, _ in pairs], axis=1)
         used = np.repeat(np.stack([more for _, more in pairs], axis=1), 1 + len(SHARES), axis=1)
-        self._tables = Tables(means, identity.SIZE, used)
+        self._tables = Tables(means, mixture.SIZE, used)
 
     def odds(self, values: Any, depth: Floats) -> Floats:
         """As :func:`second_cell`."""
@@ -84,7 +84,7 @@ class Tabled:
 
 def _judged(values: Any, depth: Floats, model: Components, *, whole: bool) -> tuple[Floats, Floats]:
     """Expected rates, and the depth that they are of."""
-    rates = identity.expected(model)
+    rates = mixture.expected(model)
     if whole:
         return rates, depth
     return rates / rates.sum(axis=0), np.asarray(values.sum(axis=1), dtype=np.float64).ravel()

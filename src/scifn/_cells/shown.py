@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import pdtr, pdtri
 
 from scifn import _keys as k
-from scifn._cells import identity
+from scifn._cells import mixture
 from scifn._cells.profiles import Components
 from scifn._cells.sums import matrix_of, tally
 from scifn._view import PanelView
@@ -168,13 +168,13 @@ class Tally:
         out[two] = below_quantile(expected, self.umi[name][at], quantile)
         return out
 
-    def halves(self) -> dict[str, identity.Shown]:
+    def halves(self) -> dict[str, mixture.Shown]:
         """Cells that show each half of a doublet: two of its genes; beyond ambient RNA."""
         every = np.arange(len(self.umi["identity"]))
         return {
-            name: identity.Shown(
+            name: mixture.Shown(
                 self.genes[f"half {name}"] >= 2,
-                self.beyond(f"half {name}", identity.AMBIENT, 0.99, every),
+                self.beyond(f"half {name}", mixture.AMBIENT, 0.99, every),
             )
             for name in SHOWN
         }
@@ -198,8 +198,8 @@ class Tally:
         thin = self.genes[CORE][cells] < 2
         out = np.zeros(thin.size, dtype=bool)
         for name in FOREIGN:
-            out |= self.beyond(f"foreign {name}", 4 * identity.AMBIENT, 0.9999, cells)
-            out |= thin & self.beyond(f"foreign {name}", identity.AMBIENT, 0.99, cells)
+            out |= self.beyond(f"foreign {name}", 4 * mixture.AMBIENT, 0.9999, cells)
+            out |= thin & self.beyond(f"foreign {name}", mixture.AMBIENT, 0.99, cells)
         return out
 
 

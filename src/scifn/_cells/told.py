@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from scifn import _keys as k
-from scifn._cells import identity
+from scifn._cells import mixture
 from scifn._cells.profiles import Components, components
 from scifn._cells.separable import DEPTH, confusion
 from scifn._cells.shown import ASDC_FIRST, OWN, symbols
@@ -88,11 +88,11 @@ def measurable_types(
         if found.get(name, 0) >= MIN_GENES and claimed[kind] <= MAX_CLAIMED
     }
     types -= {kind for kind, genes in OWN.items() if len(symbols(view, genes)) < 2}
-    b_claimed = max(claimed[kind] for kind in identity.B_SUBSETS)
+    b_claimed = max(claimed[kind] for kind in mixture.B_SUBSETS)
     b_cells = found.get(PAN_B, 0) >= MIN_GENES and b_claimed <= MAX_CLAIMED
     status = {row["set"]: row["status"] for row in rows}
     graded = status.get(SET_OF[k.B_TRANSITIONAL]) in {"ok", "partial"} and _can_grade(view)
-    types -= _untold_b(model, graded=graded) if b_cells else set(identity.B_SUBSETS)
+    types -= _untold_b(model, graded=graded) if b_cells else set(mixture.B_SUBSETS)
     if not symbols(view, ASDC_FIRST):
         types.discard(k.ASDC)
     if k.PDC not in types:
@@ -107,9 +107,9 @@ def _claimed(model: Components) -> dict[str, float]:
     Subsets of B cells do not count against each other (:func:`_untold_b`), nor do types between
     which rules decide.
     """
-    means = DEPTH * identity.expected(model)
-    bound = confusion(model, means, identity.SIZE)
-    merged = [set(identity.B_SUBSETS), *map(set, BY_RULE)]
+    means = DEPTH * mixture.expected(model)
+    bound = confusion(model, means, mixture.SIZE)
+    merged = [set(mixture.B_SUBSETS), *map(set, BY_RULE)]
     out: dict[str, float] = {}
     for i, kind in enumerate(model.types):
         rivals = [
@@ -123,11 +123,11 @@ def _claimed(model: Components) -> dict[str, float]:
 
 def _untold_b(model: Components, *, graded: bool) -> set[str]:
     """Subsets of B cells that cannot be told from each other."""
-    at = {kind: model.types.index(kind) for kind in identity.B_SUBSETS}
-    bound = confusion(model, DEPTH * identity.expected(model), identity.SIZE_WITHIN)
+    at = {kind: model.types.index(kind) for kind in mixture.B_SUBSETS}
+    bound = confusion(model, DEPTH * mixture.expected(model), mixture.SIZE_WITHIN)
     naive, memory, atypical = (at[name] for name in (k.B_NAIVE, k.B_MEMORY, k.B_ATYPICAL))
     if max(bound[naive, memory], bound[memory, naive]) > MAX_CLAIMED_B:
-        return set(identity.B_SUBSETS)
+        return set(mixture.B_SUBSETS)
     untold = set() if graded else {k.B_TRANSITIONAL}
     return untold | ({k.B_ATYPICAL} if bound[atypical, memory] > MAX_CLAIMED_ATYPICAL else set())
 

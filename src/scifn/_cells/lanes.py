@@ -137,7 +137,8 @@ class Lanes:
 def lanes_of(samples: Any, types: Any | None, total: Floats) -> Lanes:
     """The cells of each sample, in order of appearance; ``types`` is None of libraries.
 
-    >>> lanes = lanes_of(["b", "a", "b"], ["pDC", "cDC", "cDC"], np.array([7.0, 5.0, 9.0]))
+    >>> samples, types = np.array(["b", "a", "b"]), np.array(["pDC", "cDC", "cDC"])
+    >>> lanes = lanes_of(samples, types, np.array([7.0, 5.0, 9.0]))
     >>> lanes.names, lanes.at.tolist(), lanes.depth.tolist()  # of pDC and cDC
     (('b', 'a'), [0, 2, 1], [[7.0, 9.0], [0.0, 5.0]])
     """

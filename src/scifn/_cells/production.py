@@ -234,13 +234,13 @@ def _test(
     found = background(umi, seen, lanes, ligand, given)
     table = _sheet(lanes, ligand, lanes.sums(umi[seen], seen), found)
     there = np.isfinite(found.rates)
-    known, cells = lanes.only(there), there[lanes.of]
-    n_genes, null = held.n_genes[lanes.at], found.null
-    if not there.all():
-        umi, n_genes, null = umi[cells], n_genes[cells], null.of(cells)
-    positive = np.flatnonzero(umi > 0)
-    result = tested(umi, n_genes, positive, known, null, ligand, compiled=compiled)
-    ok = ~null_fails(result["label"], positive, known, ligand)
+    known, null = lanes, found.null
+    if not there.all():  # samples without a background are not tested
+        cells = np.flatnonzero(there[lanes.of])
+        known, umi, null = lanes.only(there), umi[cells], null.of(cells)
+        seen = np.flatnonzero(umi > 0)
+    result = tested(umi, held.n_genes[known.at], seen, known, null, ligand, compiled=compiled)
+    ok = ~null_fails(result["label"], seen, known, ligand)
     for column in _TESTED if ligand is IFNA else ():
         out.columns[column][known.at] = result[column]
     kept = ok[known.of]

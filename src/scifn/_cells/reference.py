@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from itertools import repeat
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._cells.sums import runs_of
+from scifn._stats.moments import Moments, moments
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.signedinteger[Any]]
@@ -21,20 +22,6 @@ ALL: Final = "all"
 COLUMNS: Final = ("score", "group", "n_cells", "mean", "sd")
 
 
-class Moments(NamedTuple):
-    """What is known of each score in each group of cells, (groups, scores) each.
-
-    They can be put together (:func:`together`), so that cells may come in runs.
-    """
-
-    #: Cells, and those of them that have a finite score.
-    cells: Floats
-    n: Floats
-    #: Mean of the latter and the sum of their squares about it; 0 where there is none.
-    mean: Floats
-    squares: Floats
-
-
 def coded(types: Any) -> tuple[Codes, list[str]]:
     """Number of the type of each cell, and the types."""
     if isinstance(types, pd.Categorical):
@@ -43,71 +30,39 @@ def coded(types: Any) -> tuple[Codes, list[str]]:
     return codes.astype(np.int32), [str(name) for name in found]
 
 
-def moments(
-    scores: Sequence[Floats], codes: Codes, n_types: int, controls: NDArray[np.bool_]
-) -> Moments:
-    """Of each score in those cells of each type that are ``controls``."""
-    taken = np.flatnonzero(controls)
-    of_taken, shape = codes[taken], (n_types, len(scores))
-    cells = np.bincount(of_taken, minlength=n_types)[:, None]
-    out = Moments(np.broadcast_to(cells, shape).astype(np.float64), *np.zeros((3, *shape)))
-    for j, score in enumerate(scores):
-        values, at = score[taken], of_taken
-        known = np.isfinite(values)
-        if not known.all():
-            values, at = values[known], at[known]
-        n = np.bincount(at, minlength=n_types)
-        mean = np.bincount(at, weights=values, minlength=n_types) / np.maximum(n, 1)
-        values = values - mean[at]
-        out.n[:, j], out.mean[:, j] = n, mean
-        out.squares[:, j] = np.bincount(at, weights=values * values, minlength=n_types)
-    return out
-
-
-def together(parts: Sequence[Moments]) -> Moments:
-    """Moments of the cells of all parts."""
-    each = Moments(*(np.stack(found) for found in zip(*parts, strict=True)))
-    n = each.n.sum(axis=0)
-    mean = (each.n * each.mean).sum(axis=0) / np.maximum(n, 1)
-    squares = (each.squares + each.n * (each.mean - mean) ** 2).sum(axis=0)
-    return Moments(each.cells.sum(axis=0), n, mean, squares)
-
-
-def table_of(found: Moments, scores: Sequence[str], types: Sequence[str]) -> pd.DataFrame:
+def measure(scores: Mapping[str, Floats], types: Any, controls: NDArray[np.bool_]) -> pd.DataFrame:
     """Mean and SD of each score in control cells: of each type, each lineage, and all.
+
+    Parameters
+    ----------
+    scores
+        Of all cells.
+    types
+        Type of each cell.
+    controls
+        Which of them are control cells.
 
     Returns
     -------
     Rows (score, group, n_cells, mean, sd). Groups with fewer than :data:`MIN_CELLS` cells have
     no row; "all" always has one.
     """
-    of_type = [Moments(*(x[i] for x in found)) for i in range(len(types))]
-    lineages = [_lineage(name) for name in types]
-    rows = []
-    for labels in (types, lineages, [ALL] * len(types)):
-        for group in sorted(set(labels)):
-            mine = [one for one, label in zip(of_type, labels, strict=True) if label == group]
-            cells, n, mean, squares = together(mine)
-            if group != ALL and cells[0] < MIN_CELLS:
-                continue
-            mean = np.where(n > 0, mean, np.nan)
-            sd = np.sqrt(np.where(n > 1, squares, np.nan) / np.maximum(n - 1, 1))
-            rows += [
-                (score, group, int(n[j]), float(mean[j]), float(sd[j]))
-                for j, score in enumerate(scores)
-            ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def measure(scores: Mapping[str, Floats], types: Any, controls: NDArray[np.bool_]) -> pd.DataFrame:
-    """As :func:`table_of`, of scores of all cells, of which some are ``controls``."""
     codes, names = coded(types)
-    each = {str(name): np.asarray(values) for name, values in scores.items()}
-    found = []
-    for rows in runs_of(len(codes)):
-        mine = [values[rows] for values in each.values()]
-        found.append(moments(mine, codes[rows], len(names), controls[rows]))
-    return table_of(together(found), list(each), names)
+    at = np.where(controls, codes, len(names)).astype(np.int64)
+    cells = np.bincount(at, minlength=len(names) + 1)
+    each = [moments(np.asarray(values), at, len(names)) for _, values in scores.items()]
+    # (types, scores) each
+    of_type = Moments(*(np.stack(found, axis=1) for found in zip(*each, strict=True)))
+    rows: list[tuple[str, str, int, float, float]] = []
+    for labels in (names, [_lineage(name) for name in names], [ALL] * len(names)):
+        for group in sorted(set(labels)):
+            mine = np.flatnonzero([label == group for label in labels])
+            if group != ALL and cells[mine].sum() < MIN_CELLS:
+                continue
+            found = Moments(*(x[mine] for x in of_type)).together(axis=0)
+            columns = (found.n.astype(int), *found.with_sd())
+            rows += zip(map(str, scores), repeat(group), *(x.tolist() for x in columns))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def of_types(table: pd.DataFrame, score: str, types: Sequence[str]) -> tuple[Floats, Floats]:

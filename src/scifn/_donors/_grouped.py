@@ -1,8 +1,6 @@
-"""Cells by group, of donors or of their cells of a type, and means with their standard errors."""
+"""Cells by group, of donors or of their cells of a type."""
 
 from __future__ import annotations
-
-from typing import Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,32 +10,6 @@ from scifn import _keys as k
 from scifn._donors._labels import IntArray
 
 FloatArray = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
-#: Cells that are looked at together: few enough to stay near the processor.
-RUN: Final = 32_768
-
-
-class Moments(NamedTuple):
-    """Of the cells of each group, (n_groups,) each; of those that have a finite value."""
-
-    n: FloatArray
-    #: Mean, and the sum of squares about it; 0 without a cell.
-    mean: FloatArray
-    squares: FloatArray
-
-    def together(self, axis: int) -> Moments:
-        """Of the cells of all groups along an axis."""
-        n = self.n.sum(axis=axis)
-        mean = (self.n * self.mean).sum(axis=axis) / np.maximum(n, 1)
-        away = self.mean - np.expand_dims(mean, axis)
-        return Moments(n, mean, (self.squares + self.n * away**2).sum(axis=axis))
-
-    def with_error(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and its standard error: NaN of no cell, and of fewer than two."""
-        mean = np.where(self.n > 0, self.mean, np.nan)
-        several = np.where(self.n > 1, self.n * (self.n - 1), np.nan)
-        return mean, np.sqrt(self.squares / several)
 
 
 def groups_of(flat: IntArray, n: int) -> tuple[IntArray, IntArray]:
@@ -88,32 +60,3 @@ def named(table: pd.DataFrame, rows: IntArray) -> dict[str, list[str]]:
         texts = [str(x) for x in table[name]]
         out[name] = [texts[i] for i in rows]
     return out
-
-
-def moments(values: FloatArray | Singles, at: IntArray, n_groups: int) -> Moments:
-    """Moments of the finite values of each group; cells in group ``n_groups`` belong to none.
-
-    >>> values, at = np.array([1.0, 3, 5, 7, np.nan]), np.array([0, 0, 1, 2, 1])
-    >>> mean, error = moments(values, at, 2).with_error()
-    >>> mean.tolist(), error.tolist()
-    ([2.0, 5.0], [1.0, nan])
-    """
-    # twice through the cells, for squares about the mean of a group are exact where all are alike
-    size = max(RUN, 4 * n_groups)
-    runs = [slice(start, start + size) for start in range(0, len(at), size)]
-    n, total, squares = np.zeros((3, n_groups + 1))
-    for run in runs:
-        found, place = _finite(values[run], at[run])
-        n += np.bincount(place, minlength=n.size)
-        total += np.bincount(place, weights=found, minlength=n.size)
-    mean = total / np.maximum(n, 1)
-    for run in runs:
-        found, place = _finite(values[run], at[run])
-        away = found - mean[place]
-        squares += np.bincount(place, weights=away * away, minlength=n.size)
-    return Moments(n[:-1], mean[:-1], squares[:-1])
-
-
-def _finite(values: FloatArray | Singles, at: IntArray) -> tuple[FloatArray | Singles, IntArray]:
-    known = np.isfinite(values)
-    return (values, at) if known.all() else (values[known], at[known])

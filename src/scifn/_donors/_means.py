@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._grouped import cells_by_type, moments, named
+from scifn._donors._grouped import cells_by_type, named
 from scifn._donors._labels import IntArray
+from scifn._stats.moments import moments
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
 

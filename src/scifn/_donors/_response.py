@@ -16,10 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
-from scifn._donors._grouped import Moments, moments
 from scifn._donors._labels import IntArray
 from scifn._stats.composition import ANTIBODY, MIN_CELLS, MIN_COVERED, MIN_SHARE, compartment
 from scifn._stats.folds import log2_fold
+from scifn._stats.moments import Moments, moments
 
 FloatArray = NDArray[np.float64]
 

@@ -240,6 +240,20 @@ def test_a_pdc_that_shows_another_lineage_beyond_ambient_rna_is_ambiguous():
     assert names(kind) == ["pDC", "DC unresolved"]
 
 
+@pytest.mark.parametrize("odds", [-1.0, 1.0])
+def test_another_lineage_or_a_second_cell_makes_a_pdc_ambiguous(monkeypatch, odds):
+    """Each by itself, in the step as a whole: the second cell is as likely as the test says."""
+    t_cell = {"CD3D": 7, "CD3E": 6, "TRAC": 7, "CD3G": 4}
+    rows = [cell("pDC", **QUIET, **dict.fromkeys(t_cell, 0)), cell("pDC", **QUIET, **t_cell)]
+    counts = sparse.csr_matrix(rows)
+    monkeypatch.setattr(
+        second, "second_cell", lambda values, *_, **__: np.full(values.shape[0], odds)
+    )
+    view = read(ad.AnnData(counts, var=pd.DataFrame(index=GENES)), model.panel_genes("human"))
+    found = list(model.annotate(view, table=TABLE).pdc_call)
+    assert found == ["pDC" if odds < 0 else "pDC_ambiguous", "pDC_ambiguous"]
+
+
 def drawn(name, other, share, n=20, depth=DEPTH):
     """Drawn pDC of which another cell makes up a share, without the short lists of that one."""
     rates = dict(zip(TABLE.names, mixture.expected(TABLE).T, strict=True))

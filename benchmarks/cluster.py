@@ -22,7 +22,7 @@ import _timing as t
 import anndata as ad
 import numpy as np
 import pandas as pd
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client
 
 import scifn
 from scifn import _run, _view
@@ -123,11 +123,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     alone, lazy = opened(asked.file, lazy=False), opened(asked.file, lazy=True)
     values = _open.values_of(alone.X) / alone.n_obs
-    local = LocalCluster(
-        n_workers=asked.workers, threads_per_worker=1, dashboard_address=":0",
-        env=_cluster._KEEP_MEMORY,
-    )  # fmt: skip
-    with local, Client(local) as client:
+    with _cluster.processes(asked.workers) as client, client.as_current():
         one = read(alone)
         same(one, read(lazy))
         print(f"{alone.n_obs:,} cells, {values:,.0f} values each, {asked.workers} workers")

@@ -272,7 +272,19 @@ def test_a_cluster_gives_what_memory_gives(client, files, cohort, seen, tmp_path
         np.testing.assert_array_equal(there.obs["scifn_mine"], here.obs["scifn_mine"])
 
 
-def test_a_worker_that_is_killed_is_made_up_for(client, files, cohort, seen):
+@pytest.fixture(params=["the README's", "our own processes"])
+def any_client(request):
+    """A cluster that was started apart, and what ``--scheduler 2`` starts (it asks directly)."""
+    if request.param == "the README's":
+        yield request.getfixturevalue("client")
+        return
+    with _cluster.processes(2) as own, own.as_current():
+        yield own
+
+
+def test_a_worker_that_is_killed_is_made_up_for(any_client, files, cohort, seen):
+    client = any_client
+
     def slowly(block):  # in here, so that it is sent as it is: workers cannot import this file
         time.sleep(0.05)
         return block
@@ -302,6 +314,41 @@ def test_a_worker_that_is_killed_is_made_up_for(client, files, cohort, seen):
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     client.wait_for_workers(2, timeout=60)
     assert set(client.run(os.getpid).values()) != set(before.values())
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_chunks_stand_in_the_same_memory_when_nobody_holds_the_one_before(files, cohort, kind):
+    path = files[f"{kind}.h5ad"]
+    lazy = _lazy.lazily(path, "X", most=10_000)
+    parts = _dask._slices(lazy.chunks[kind == "csc"])
+    assert len(parts) > 3
+
+    def read(i):
+        rows, columns = (slice(0, n) for n in cohort.shape)
+        rows, columns = (parts[i], columns) if kind == "csr" else (rows, parts[i])
+        info = {None: {"array-location": [(part.start, part.stop) for part in (rows, columns)]}}
+        chunk = _lazy._chunk(str(path), "X", f"{kind}_matrix", info)
+        return chunk, cohort.X[rows, columns].toarray()
+
+    def where(chunk):
+        return chunk.data.ctypes.data, chunk.indices.ctypes.data
+
+    chunk, want = read(0)
+    np.testing.assert_array_equal(chunk.toarray(), want)
+    place = where(chunk)
+    del chunk
+    second, want = read(0)
+    assert where(second) == place
+    third, other = read(2)
+    assert not set(where(third)) & set(place)
+    np.testing.assert_array_equal(second.toarray(), want)
+    np.testing.assert_array_equal(third.toarray(), other)
+    # an array of it is enough to hold it
+    values, want = third.data[1:], third.data[1:].copy()
+    del third
+    fourth, _ = read(3)
+    assert not np.shares_memory(fourth.data, values)
+    np.testing.assert_array_equal(values, want)
 
 
 def test_a_value_that_no_one_can_read_is_told_by_its_cell(client, files, cohort):

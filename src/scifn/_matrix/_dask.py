@@ -97,7 +97,7 @@ def dask_pass(
     matrix = measured(matrix)
     n_across = matrix.numblocks[1]
     if n_across == 1 or max(matrix.chunks[0]) * matrix.shape[1] <= WHOLE_PLACES:
-        function = partial(_pass._reduce_chunk, select=select, weight=weight, how=how, whole=True)
+        function = partial(_pass._reduce, select=select, weight=weight, how=how, whole=True)
         return [part for _, part in map_dask(matrix, function, as_stored=True)]
     return [
         reduce(_pass._join, parts)
@@ -121,7 +121,7 @@ def _reduced_part(chunk: Any, shared: Any, block_id: tuple[int, int] = (0, 0)) -
     from scifn._matrix import _pass
 
     select, weight, how = shared[block_id[1]]
-    return _pass._reduce_chunk(chunk, select, weight, how, whole=False)
+    return _pass._reduce(chunk, select, weight, how, whole=False)
 
 
 def _by_rows(

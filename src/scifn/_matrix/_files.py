@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -183,6 +184,16 @@ class Forward:
         found = np.concatenate([self._kept, more]) if self._kept.size else more
         self._kept, self._at = found[stop - start :].copy(), stop
         return found[: stop - start]
+
+
+def hdf5(path: str | Path) -> Any:
+    """An HDF5 file to read from; its chunks go where they are wanted, and through no cache.
+
+    What is read forward is never asked for again.
+    """
+    import h5py
+
+    return h5py.File(path, "r", rdcc_nbytes=0)
 
 
 def chunk_rows(array: Any) -> int:

@@ -354,12 +354,6 @@ def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _reduce_chunk(
-    chunk: Any, select: Layout, weight: NDArray[np.float64], how: _How, *, whole: bool
-) -> dict[str, Any]:
-    return _reduce(as_csr(chunk), select, weight, how, whole=whole)
-
-
 def _finish(
     parts: list[dict[str, Any]], shape: tuple[int, int], select: Layout, how: _How
 ) -> Panel:

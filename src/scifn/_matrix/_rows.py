@@ -25,6 +25,7 @@ from scifn._matrix._progress import counted, note
 from scifn._matrix._storage import (
     Block,
     as_csr,
+    assembled,
     blocks,
     file_blocks,
     is_column_compressed,
@@ -130,10 +131,8 @@ def view_rows(matrix: Any, rows: slice) -> Any:
     indices, ends = matrix.indices[start:stop], matrix.indptr[rows.start : rows.stop + 1] - start
     if ends[-1] <= np.iinfo(indices.dtype).max:
         ends = ends.astype(indices.dtype)
-    # given to its constructor, scipy would copy each array that is less than half of another one
-    out = sp.csr_array((rows.stop - rows.start, matrix.shape[1]), dtype=matrix.dtype)
-    out.data, out.indices, out.indptr = matrix.data[start:stop], indices, ends
-    return out
+    shape = (rows.stop - rows.start, matrix.shape[1])
+    return assembled(sp.csr_array, shape, matrix.data[start:stop], indices, ends)
 
 
 def _is_csr(matrix: Any) -> bool:

@@ -71,6 +71,19 @@ def as_csr(block: Any) -> Any:
     return block
 
 
+def assembled(
+    form: Any, shape: tuple[int, int], data: NDArray[Any], indices: NDArray[Any],
+    indptr: NDArray[Any],
+) -> Any:  # fmt: skip
+    """A compressed matrix of these arrays as they are.
+
+    Given to its constructor, scipy would copy each that is less than half of another one.
+    """
+    out = form(shape, dtype=data.dtype)
+    out.data, out.indices, out.indptr = data, indices, indptr
+    return out
+
+
 @singledispatch
 def blocks(matrix: Any) -> Iterator[Block]:
     """Cut ``matrix`` into CSR blocks that cover it once."""

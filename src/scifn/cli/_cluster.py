@@ -32,11 +32,8 @@ ACCEPTED: Final = (
 )
 #: What must be the same on the workers, and how many parts of the version.
 _SAME: Final = {"scifn": 9, "dask": 9, "numpy": 1}
-#: As long as they run, processes keep what a chunk took, which is asked for again and again.
-_KEEP_MEMORY: Final = {
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
-}
+#: What a cluster of ours does without: nobody looks at its samples of what runs.
+_NO_SAMPLES: Final = {"distributed.worker.profile.enabled": False}
 
 
 @contextmanager
@@ -53,7 +50,7 @@ def cluster(where: str, path: Path) -> Iterator[None]:
         If the workers do not see the file.
     """
     with ExitStack() as closing:
-        client = closing.enter_context(_connected(where, closing))
+        client = _connected(where, closing)
         # only now: one that never got through must not stay in use
         closing.enter_context(client.as_current())
         _check_versions(client, where)
@@ -106,7 +103,8 @@ def _connected(where: str, closing: ExitStack) -> Any:
     quiet.setLevel(logging.CRITICAL)
     closing.enter_context(dask.config.set({"distributed.comm.timeouts.connect": f"{PATIENCE}s"}))
     if where == LOCAL or where.isdigit():
-        return Client(closing.enter_context(_here(where)), set_as_default=False)
+        n = _matrix.n_processors() if where == LOCAL else int(where)
+        return closing.enter_context(processes(n))
     to: dict[str, Any] = {"address": where}
     if Path(where).is_file():
         to = {"scheduler_file": where}
@@ -137,18 +135,27 @@ def _connected(where: str, closing: ExitStack) -> Any:
         )
         client.close()
         raise ClusterError(msg) from error
-    return client
+    return closing.enter_context(client)
 
 
-def _here(where: str) -> Any:
-    """Processes on this machine, one core each."""
-    from distributed import LocalCluster
+@contextmanager
+def processes(n: int) -> Iterator[Any]:
+    """Client of ``n`` processes on this machine, one core each, which it asks for results itself.
 
-    n = _matrix.n_processors() if where == LOCAL else int(where)
-    return LocalCluster(
-        n_workers=n, threads_per_worker=1, dashboard_address=":0",
-        silence_logs=logging.CRITICAL, env=_KEEP_MEMORY,
-    )  # fmt: skip
+    Elsewhere a scheduler hands them on, as the workers may be out of reach.
+    """
+    import dask
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set(_NO_SAMPLES),
+        LocalCluster(
+            n_workers=n, threads_per_worker=1, dashboard_address=":0",
+            silence_logs=logging.CRITICAL,
+        ) as here,
+        Client(here, set_as_default=False, direct_to_workers=True) as client,
+    ):  # fmt: skip
+        yield client
 
 
 def _ask(

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from scifn._matrix._files import hdf5
+
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
@@ -29,9 +31,7 @@ def open_store(path: Path) -> Any:
         import zarr
 
         return zarr.open_group(str(path), mode="r")
-    import h5py
-
-    return h5py.File(path, "r")
+    return hdf5(path)
 
 
 def is_usual(store: Any) -> bool:

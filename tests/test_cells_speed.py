@@ -50,15 +50,15 @@ def test_kept_tables_equal_the_likelihood_of_each_depth():
 
 def test_tables_forget_what_is_too_much_to_keep(monkeypatch):
     monkeypatch.setattr("scifn._cells.likelihood._MOST", 20)
-    monkeypatch.setattr("scifn._cells.likelihood._ROOM", 8)
     rates = np.random.default_rng(1).uniform(1e-6, 1e-3, (30, 3))
     tables = Tables(rates, 1.0)
     values, _ = drawn(200, 30)
-    for first in (0, 15, 30, 0):
-        depth = np.exp(LOG_STEP * (300 + first + np.arange(200) % 15))
+    # 50 are too many by themselves: they get room, until others are asked for
+    for first, n, kept in ((0, 15, 15), (15, 15, 15), (30, 50, 50), (30, 15, 50), (0, 15, 15)):
+        depth = np.exp(LOG_STEP * (300 + first + np.arange(200) % n))
         want = log_likelihood(values, depth, rates, 1.0)
         np.testing.assert_allclose(tables(values, depth), want, rtol=1e-12)
-        assert len(tables._slot) <= 20
+        assert len(tables._slot) == kept
 
 
 def test_genes_that_do_not_count_for_a_component_are_left_out_of_it():

@@ -20,15 +20,23 @@ Ints = NDArray[np.int64]
 
 #: Cells whose depths differ by less than this share a table of weights.
 LOG_STEP = 0.02
-#: Tables that are made room for at once, and that are kept: depths from 1 to 3,000 apart.
-_ROOM: Final = 64
+#: Tables that are kept: depths from 1 to 3,000 apart.
 _MOST: Final = 400
 
 
-def _weights(at: int, rates: Floats, sizes: Floats) -> tuple[Floats, Floats]:
-    """What a UMI of each gene weighs in cells of a depth, and what is there without any."""
-    mean = np.exp(at * LOG_STEP) * rates
-    return np.log(mean) - np.log(mean + sizes), -sizes * np.log1p(mean / sizes)
+def _weights(at: int, rates: Floats, logs: Floats, sizes: Floats) -> tuple[Floats, Floats]:
+    """What a UMI of each gene weighs in cells of a depth, and what is there without any.
+
+    ``logs`` are those of ``rates``; one more logarithm does for both.
+    """
+    both = np.exp(at * LOG_STEP) * rates
+    both += sizes
+    np.log(both, out=both)
+    weights = logs + at * LOG_STEP
+    weights -= both
+    both -= np.log(sizes)
+    both *= -sizes
+    return weights, both
 
 
 def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float | Floats) -> Floats:
@@ -51,7 +59,7 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float | Floa
     Cells x components.
     """
     sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), rates.shape[1:])
-    out = np.zeros((values.shape[0], rates.shape[1]))
+    out, logs = np.zeros((values.shape[0], rates.shape[1])), np.log(rates)
     some = np.flatnonzero(depth > 0)
     bins = np.rint(np.log(depth[some]) / LOG_STEP).astype(np.int64)
     order = np.argsort(bins, kind="stable")
@@ -60,7 +68,7 @@ def log_likelihood(values: Any, depth: Floats, rates: Floats, size: float | Floa
         if group.size == 0:
             continue
         cells = some[group]
-        weights, constants = _weights(int(bins[group[0]]), rates, sizes)
+        weights, constants = _weights(int(bins[group[0]]), rates, logs, sizes)
         out[cells] = values[cells] @ weights + constants.sum(axis=0)
     return out
 
@@ -92,14 +100,17 @@ class Tables:
     def __init__(
         self, rates: Floats, size: float | Floats, used: NDArray[np.bool_] | None = None
     ) -> None:
-        self._rates, self._used = rates, used
+        self._rates, self._logs, self._used = rates, np.log(rates), used
         self._sizes = np.broadcast_to(np.asarray(size, dtype=np.float64), rates.shape[1:])
         self._lock = Lock()
         self._forget()
 
-    def _forget(self) -> None:
+    def _forget(self, room: int = 0) -> None:
+        """Start anew, with room for so many tables or more: what is not filled takes no memory."""
         self._slot: dict[int, int] = {}
-        self._made = np.empty((_ROOM, *self._rates.shape)), np.empty((_ROOM, self._rates.shape[1]))
+        n_genes, n = self._rates.shape
+        room = max(room, _MOST)
+        self._made = np.empty((room, n_genes, n)), np.empty((room, n))
 
     def __call__(
         self, values: Any, depth: Floats, n_columns: NDArray[np.int64] | None = None
@@ -133,32 +144,23 @@ class Tables:
     def _of(self, bins: Ints) -> tuple[Ints, tuple[Floats, Floats]]:
         """Place of each depth among the tables, and the tables.
 
-        They stay as they are for who holds them: more room is made by a copy.
+        They stay as they are for who holds them; where there are too many, others are made.
         """
         with self._lock:
             every = bins.tolist()
             new = [at for at in every if at not in self._slot]
-            if len(self._slot) + len(new) > _MOST:
-                self._forget()
+            if len(self._slot) + len(new) > len(self._made[0]):
+                self._forget(len(every))
                 new = every
-            need = len(self._slot) + len(new)
-            if need > len(self._made[0]):
-                room = -(-need // _ROOM) * _ROOM
-                self._made = _grown(self._made[0], room), _grown(self._made[1], room)
             for at in new:
                 slot = len(self._slot)
-                weights, terms = _weights(at, self._rates, self._sizes)
+                weights, terms = _weights(at, self._rates, self._logs, self._sizes)
                 if self._used is not None:
-                    weights, terms = weights * self._used, terms * self._used
+                    weights *= self._used
+                    terms *= self._used
                 self._made[0][slot], self._made[1][slot] = weights, terms.sum(axis=0)
                 self._slot[at] = slot
             return np.array([self._slot[at] for at in every], dtype=np.int64), self._made
-
-
-def _grown(array: Floats, room: int) -> Floats:
-    out = np.empty((room, *array.shape[1:]))
-    out[: len(array)] = array
-    return out
 
 
 def posterior(log_likelihoods: Floats, priors: Floats) -> Floats:

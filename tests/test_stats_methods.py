@@ -198,6 +198,13 @@ def test_random_orders_keep_blocks_and_do_not_follow_the_pieces(block):
             np.testing.assert_array_equal(row[here], here[np.argsort(key[here])])
 
 
+@pytest.mark.parametrize("n", [1024, 1025])  # as whole numbers with the row, and too long for it
+def test_random_orders_of_many_rows_are_those_of_the_numbers_drawn(n):
+    found = np.concatenate([*orders(np.zeros(n, dtype=np.int64), 20, np.random.default_rng(3), n)])
+    keys = np.random.default_rng(3).random((20, n))
+    np.testing.assert_array_equal(found, np.argsort(keys, axis=1))
+
+
 def test_random_signs_do_not_follow_the_pieces():
     drawn = [
         np.concatenate([*random_signs(7, 300, np.random.default_rng(1), width)])

@@ -14,6 +14,8 @@ IntArray = NDArray[np.int64]
 
 #: Numbers held at once, which bounds the memory; few, for they then stay near the processor.
 _CHUNK = 50_000
+#: Binary digits of a random number below 1.
+_DRAWN = 53
 
 
 def all_signs(n: int, width: int) -> Iterator[FloatArray]:
@@ -66,19 +68,45 @@ def orders(
     block: IntArray, n_permutations: int, rng: np.random.Generator, width: int
 ) -> Iterator[IntArray]:
     """Random orders of the rows that keep them in their blocks."""
-    places = np.argsort(block, kind="stable")
+    places = places_of(block)
     one = not np.any(block != block[:1])
-    for _, m in _chunks(n_permutations, width):
-        # Sorting block + a number below 1 shuffles inside the blocks and keeps the blocks in order.
-        keys = rng.random((m, len(block)))
-        keys += block
-        found = np.argsort(keys, axis=1)
+    for found in by_place(block, n_permutations, rng, width):
         if one:
             yield found
             continue
         orders = np.empty_like(found)
         orders[:, places] = found
         yield orders
+
+
+def places_of(block: IntArray) -> IntArray:
+    """Rows by block, as :func:`by_place` goes through them."""
+    return np.argsort(block, kind="stable")
+
+
+def by_place(
+    block: IntArray, n_permutations: int, rng: np.random.Generator, width: int
+) -> Iterator[IntArray]:
+    """Random orders as they are found: column p is what row ``places_of(block)[p]`` becomes."""
+    n = len(block)
+    bits = max(n - 1, 1).bit_length()
+    fits = _DRAWN + bits + int(block.max(initial=0)).bit_length() < 64
+    tag = (block << (_DRAWN + bits)) | np.arange(n) if fits else block
+    for _, m in _chunks(n_permutations, width):
+        keys = rng.random((m, n))
+        if not fits:
+            # block + a number below 1: shuffles inside the blocks and keeps the blocks in order
+            yield np.argsort(keys + tag, axis=1)
+            continue
+        # the same order from whole numbers, block before key before row, for values are sorted
+        # in half of the time that places are
+        keys *= 2.0**_DRAWN
+        found = keys.astype(np.int64)
+        found <<= bits
+        found |= tag
+        found.sort(axis=1)
+        found &= (1 << bits) - 1
+        yield found
 
 
 def _chunks(total: int, width: int) -> Iterator[tuple[int, int]]:

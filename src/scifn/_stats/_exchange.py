@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scifn._stats._arrangements import all_orders, orders
+from scifn._stats._arrangements import all_orders, by_place, places_of
 from scifn._stats.ols import leftover
 from scifn._stats.permutation import MAX_EXACT
 
@@ -65,10 +64,11 @@ def permuted(scores: FloatArray, rows: Rows, n_permutations: int) -> float:
     if not np.isfinite(observed):
         return float("nan")
     places = tuple(zip(rows.stratum.tolist(), rows.who.tolist(), strict=True))
-    n_all, chunks = _orders(places, n_permutations)
-    parts = _Parts.of(x, y, rows)
-    beyond = sum(int((parts.sizes(x.take(o)) >= observed - _TIE).sum()) for o in chunks)
-    return beyond / n_all if n_all <= MAX_EXACT else (beyond + 1) / (n_permutations + 1)
+    found = _orders(places, n_permutations)
+    parts = _Parts.of(x, y, rows).by(found.into)
+    values = x[found.of]
+    beyond = sum(int((parts.sizes(values.take(o)) >= observed - _TIE).sum()) for o in found.chunks)
+    return beyond / found.n if found.n <= MAX_EXACT else (beyond + 1) / (n_permutations + 1)
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,10 @@ class _Parts:
         weights = np.column_stack([by_other, rows.q, (g * share).T[rows.who]])
         return cls(weights, float(((d - d.mean()) ** 2).sum()), float(b @ b), g @ g.T)
 
+    def by(self, into: IntArray) -> _Parts:
+        """For orders whose columns are what these rows become."""
+        return replace(self, weights=self.weights[into])
+
     def sizes(self, moved: FloatArray) -> FloatArray:
         """Sizes of the correlations of orders (m, n_rows); 0 where nothing is left of one."""
         k = len(self.both)
@@ -112,11 +116,22 @@ class _Parts:
         return np.where(some, np.abs(along) / np.sqrt(np.where(some, left, 1.0) * self.other), 0.0)
 
 
+class _Orders(NamedTuple):
+    """Orders of the rows, all of them or random."""
+
+    #: How many exist.
+    n: int
+    #: Row that each number of the chunks stands for.
+    of: IntArray
+    #: Row that each column of the chunks is for.
+    into: IntArray
+    #: (m, n_rows) each.
+    chunks: tuple[NDArray[np.int32], ...]
+
+
 @lru_cache(maxsize=2)
-def _orders(
-    places: tuple[tuple[int, int], ...], n_permutations: int
-) -> tuple[int, tuple[NDArray[np.int32], ...]]:
-    """Orders of the rows (condition, donor) of each, all of them or random; and how many exist.
+def _orders(places: tuple[tuple[int, int], ...], n_permutations: int) -> _Orders:
+    """Orders of the rows (condition, donor) of each.
 
     The rows of a table are mostly of the same donors, whose orders are made once.
     """
@@ -124,12 +139,17 @@ def _orders(
     alike = _alike(stratum, who)
     n_all = math.prod(math.factorial(int(n)) for n in np.bincount(alike))
     width = len(who)
-    chunks: Iterator[IntArray]
-    if n_all <= MAX_EXACT:
-        chunks = all_orders(alike, width)
-    else:
-        chunks = orders(alike, n_permutations, np.random.default_rng(0), width)
-    return n_all, tuple(_of_rows(order, stratum, who).astype(np.int32) for order in chunks)
+    column, chunks = np.arange(len(alike)), all_orders(alike, width)
+    if n_all > MAX_EXACT:
+        column = places_of(alike)
+        chunks = by_place(alike, n_permutations, np.random.default_rng(0), width)
+    first = np.lexsort((stratum, who))
+    if len(first) == len(alike):  # a row a donor: orders of donors are orders of rows
+        return _Orders(n_all, first, first[column], tuple(o.astype(np.int32) for o in chunks))
+    back = np.argsort(column)
+    found = (_of_rows(order[:, back], first, who).astype(np.int32) for order in chunks)
+    rows = np.arange(len(who))
+    return _Orders(n_all, rows, rows, tuple(found))
 
 
 def _alike(stratum: IntArray, who: IntArray) -> IntArray:
@@ -142,11 +162,11 @@ def _alike(stratum: IntArray, who: IntArray) -> IntArray:
     return np.array(codes, dtype=np.int64)
 
 
-def _of_rows(order: IntArray, stratum: IntArray, who: IntArray) -> IntArray:
-    """Row that each row is exchanged with, (m, n_rows), in orders of donors (m, n_donors)."""
-    first = np.lexsort((stratum, who))
-    if len(first) == order.shape[1]:  # a row a donor
-        return np.asarray(first[order[:, who]])
+def _of_rows(order: IntArray, first: IntArray, who: IntArray) -> IntArray:
+    """Row that each row is exchanged with, (m, n_rows), in orders of donors (m, n_donors).
+
+    ``first`` are the rows by donor and condition.
+    """
     start = np.searchsorted(who[first], np.arange(order.shape[1]))
     slot = np.empty(len(first), dtype=np.int64)
     slot[first] = np.arange(len(first)) - start[who[first]]

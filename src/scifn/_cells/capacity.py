@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from scifn import _keys as k
 from scifn._cells import reference
-from scifn._cells.runs import threads_for
-from scifn._cells.sums import of_genes, runs_of
-from scifn._matrix import mapped
+from scifn._cells.sums import above_zero, of_genes, rates_of, side_by_side
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
@@ -97,8 +95,14 @@ def capacity(
     raw = _rates(view, columns, view.found(sorted(moved)))
     table = stored[0] if stored else reference.measure(raw, types, against)
     codes, names = reference.coded(types)
-    for name, score in scores.items():
-        _z(raw.pop(name), *reference.of_types(table, name, names), codes, out=score)
+    held = {name: reference.of_types(table, name, names) for name in columns}
+
+    def fill(rows: slice) -> None:
+        at = codes[rows].astype(np.intp)
+        for name, score in scores.items():
+            _z(raw[name][rows], *held[name], at, out=score[rows])
+
+    side_by_side(fill, view.n_cells)
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     record = {
@@ -146,25 +150,17 @@ def _rates(
     Linear in the counts, so its mean does not move with depth: thinning a cell to half of its
     UMI halves the counts and the depth alike.
     """
-    out = {name: np.full(view.n_cells, np.nan) for name in columns}
-    there = [name for name, mine in columns.items() if mine]
-    each = [*(columns[name] for name in there), dict.fromkeys(moved, 1.0)]
-
-    def fill(rows: slice) -> None:
-        part = view.part(rows)
-        *sums, moved_umi = np.ascontiguousarray(part.weighed(each).T)
-        steady = part.total - moved_umi
-        for name, found in zip(there, sums, strict=True):
-            by = steady if name.endswith("_resid") else part.total
-            out[name][rows] = reference.ratio(1e4 * found, by)
-
-    for _ in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
-        pass
-    return out
+    of_rest = [name.endswith("_resid") for name in columns]
+    apart = dict.fromkeys(moved, 1.0)
+    found = rates_of(view, [*columns.values()], apart=apart, of_rest=of_rest)
+    return dict(zip(columns, found, strict=True))
 
 
-def _z(rates: Floats, mean: Floats, sd: Floats, codes: reference.Codes, *, out: Values) -> None:
-    """A score against the mean and SD of each type, in the precision in which it is stored."""
-    for rows in runs_of(rates.size):
-        at = codes[rows]
-        out[rows] = reference.ratio(rates[rows] - mean[at], sd[at])
+def _z(rates: Floats, mean: Floats, sd: Floats, at: NDArray[np.intp], *, out: Values) -> None:
+    """A score against the mean and SD of each type, in the precision in which it is stored.
+
+    ``rates`` are written over.
+    """
+    rates -= mean[at]
+    rates /= above_zero(sd)[at]
+    out[:] = rates

@@ -11,6 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._cells.runs import threads_for
+from scifn._matrix import mapped
 from scifn._stats.moments import Moments, moments
 
 Floats = NDArray[np.float64]
@@ -48,18 +50,23 @@ def measure(scores: Mapping[str, Floats], types: Any, controls: NDArray[np.bool_
     no row; "all" always has one.
     """
     codes, names = coded(types)
-    at = np.where(controls, codes, len(names)).astype(np.int64)
+    mine = slice(None) if controls.all() else np.flatnonzero(controls)
+    at = codes[mine].astype(np.int64)
     cells = np.bincount(at, minlength=len(names) + 1)
-    each = [moments(np.asarray(values), at, len(names)) for _, values in scores.items()]
+
+    def of_score(values: Any) -> Moments:
+        return moments(np.asarray(values)[mine], at, len(names))
+
+    each = mapped(of_score, [values for _, values in scores.items()], threads_for(controls.size))
     # (types, scores) each
     of_type = Moments(*(np.stack(found, axis=1) for found in zip(*each, strict=True)))
     rows: list[tuple[str, str, int, float, float]] = []
     for labels in (names, [_lineage(name) for name in names], [ALL] * len(names)):
         for group in sorted(set(labels)):
-            mine = np.flatnonzero([label == group for label in labels])
-            if group != ALL and cells[mine].sum() < MIN_CELLS:
+            these = np.flatnonzero([label == group for label in labels])
+            if group != ALL and cells[these].sum() < MIN_CELLS:
                 continue
-            found = Moments(*(x[mine] for x in of_type)).together(axis=0)
+            found = Moments(*(x[these] for x in of_type)).together(axis=0)
             columns = (found.n.astype(int), *found.with_sd())
             rows += zip(map(str, scores), repeat(group), *(x.tolist() for x in columns))
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -67,9 +74,8 @@ def measure(scores: Mapping[str, Floats], types: Any, controls: NDArray[np.bool_
 
 def of_types(table: pd.DataFrame, score: str, types: Sequence[str]) -> tuple[Floats, Floats]:
     """Mean and SD that cells of each type are held against: of the type, else lineage, else all."""
-    mine = table["score"].astype(str) == score
-    rows = table.loc[mine, ["group", "mean", "sd"]].itertuples(index=False)
-    held = {str(group): (mean, sd) for group, mean, sd in rows}
+    columns = (table[name].tolist() for name in ("score", "group", "mean", "sd"))
+    held = {str(group): pair for of, group, *pair in zip(*columns, strict=True) if str(of) == score}
     out = np.full((len(types), 2), np.nan)
     for i, name in enumerate(types):
         for group in (name, _lineage(name), ALL):
@@ -81,8 +87,3 @@ def of_types(table: pd.DataFrame, score: str, types: Sequence[str]) -> tuple[Flo
 
 def _lineage(cell_type: str) -> str:
     return f"lineage {k.LINEAGE_OF.get(cell_type, '')}"
-
-
-def ratio(numerator: Floats, denominator: Floats, out: Floats | None = None) -> Floats:
-    """Quotient; NaN where the denominator is not above zero. ``out`` may be the numerator."""
-    return np.divide(numerator, np.where(denominator > 0, denominator, np.nan), out=out)

@@ -22,7 +22,7 @@ from scipy import sparse
 
 from scifn import _keys as k
 from scifn._cells import reference
-from scifn._cells.sums import of_cells
+from scifn._cells.sums import above_zero, rates_of, side_by_side
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _ids, _sets
 
@@ -77,12 +77,8 @@ def absolute(view: PanelView, name: str) -> Floats:
 def _absolute(view: PanelView, names: Sequence[str]) -> dict[str, Floats]:
     """:func:`absolute` of several scores, from one look at the panel."""
     each = {name: _weights(view, name) for name in names}
-    there = [name for name, weights in each.items() if weights]
-    out = {name: np.full(view.n_cells, np.nan) for name in names if name not in there}
-    for name, sums in zip(there, of_cells(view, [each[name] for name in there]), strict=True):
-        sums *= 1e4
-        out[name] = reference.ratio(sums, view.total, out=sums)
-    return {name: out[name] for name in names}
+    found = rates_of(view, [each[name] for name in names])
+    return dict(zip(names, found, strict=True))
 
 
 def _weights(view: PanelView, name: str) -> dict[str, float]:
@@ -129,10 +125,16 @@ def respond(
     relative = stored is not None or controls is not None
     if relative:
         codes, names = reference.coded(types)
-        for name in SETS:
-            mean, _ = reference.of_types(table, name, names)
-            scores[name] /= np.where(mean > 0, mean, np.nan)[codes]
-            scores[name] -= 1.0
+        means = {name: reference.of_types(table, name, names)[0] for name in SETS}
+
+        def fill(rows: slice) -> None:
+            at = codes[rows].astype(np.intp)
+            for name, mean in means.items():
+                mine = scores[name][rows]
+                mine /= above_zero(mean)[at]
+                mine -= 1.0
+
+        side_by_side(fill, view.n_cells)
     sets = {name: _sets.for_species(name, view.species) for name in SETS.values()}
     rows = _coverage.coverage({name: genes for name, genes in sets.items() if genes}, view)
     return Response(

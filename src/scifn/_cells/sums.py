@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,8 @@ Floats = NDArray[np.float64]
 
 #: Cells that are summed at once.
 RUN: Final = 32_768
+#: Cells whose sums are turned from rows to columns at once.
+_NEAR: Final = 2_048
 
 
 def tally(values: Any, weights: Any, *, compiled: bool) -> tuple[Floats, Floats]:
@@ -88,37 +90,72 @@ def matrix_of(genes: Sequence[str], columns: Sequence[Mapping[str, float]]) -> A
     return out.tocsr()
 
 
-def runs_of(n_cells: int, size: int = RUN) -> list[slice]:
-    """Cells that are summed at once, run after run."""
+def runs_of(n_cells: int, least: int = 0) -> list[slice]:
+    """Cells that are summed at once, run after run; ``least`` asks for larger runs."""
+    size = max(RUN, least)
     return [slice(start, min(start + size, n_cells)) for start in range(0, max(n_cells, 1), size)]
 
 
-def weights_of(view: PanelView, columns: Sequence[Mapping[str, float]]) -> Floats:
-    """Weights of all that the panel holds in each column, made once for all runs of cells."""
-    found = matrix_of(view.genes, columns).toarray()
-    return np.pad(found, ((0, view.values.shape[1] - len(view.genes)), (0, 0)))
+def side_by_side(fill: Callable[[slice], None], n_cells: int) -> None:
+    """Call ``fill`` with every run of cells."""
+    for _ in mapped(fill, runs_of(n_cells), threads_for(n_cells)):
+        pass
 
 
-def of_cells(view: PanelView, columns: Sequence[Mapping[str, float]]) -> list[Floats]:
-    """Sums of the genes that weigh in each column, of all cells; an array of its own each."""
-    out = [np.zeros(view.n_cells) for _ in columns]
-    weights = weights_of(view, columns)
+def rates_of(
+    view: PanelView,
+    columns: Sequence[Mapping[str, float]],
+    *,
+    apart: Mapping[str, float] | None = None,
+    of_rest: Sequence[bool] = (),
+) -> list[Floats]:
+    """Weighted UMI per 10,000 of each cell; NaN of a cell without UMI and a column without genes.
+
+    Parameters
+    ----------
+    view
+        Panel genes and totals.
+    columns
+        Weight of each gene that counts.
+    apart
+        Genes whose UMI are not among those that columns are held against ``of_rest``.
+    of_rest
+        Which columns these are; none of them by default.
+    """
+    there = [i for i, weights in enumerate(columns) if weights]
+    out = [np.empty(view.n_cells) if weights else np.full(view.n_cells, np.nan)
+           for weights in columns]  # fmt: skip
+    rest = [i < len(of_rest) and of_rest[i] for i in there]
+    # columns of weights are made once for all runs of cells
+    each = matrix_of(view.genes, [*(columns[i] for i in there), apart or {}]).toarray()
+    each = np.pad(each, ((0, view.values.shape[1] - len(each)), (0, 0)))
 
     def fill(rows: slice) -> None:
-        for column, mine in zip(out, view.values.part(rows).dot(weights).T, strict=True):
-            column[rows] = mine
+        sums, total = view.values.part(rows).dot(each), view.total[rows]
+        against = [above_zero(total), above_zero(total - sums[:, -1])]
+        sums *= 1e4
+        # few rows at once, which stay near the processor while columns are made of them
+        for start in range(0, len(sums), _NEAR):
+            near = slice(start, start + _NEAR)
+            for j, i in enumerate(there):
+                np.divide(sums[near, j], against[rest[j]][near], out=out[i][rows][near])
 
-    for _ in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
-        pass
+    side_by_side(fill, view.n_cells)
     return out
+
+
+def above_zero(denominator: Floats) -> Floats:
+    """The same, NaN where it is not above zero."""
+    return np.where(denominator > 0, denominator, np.nan)
 
 
 def of_genes(view: PanelView, genes: Sequence[str], cells: NDArray[np.bool_]) -> Floats:
     """Sum of each gene over some cells."""
 
     def add(rows: slice) -> Floats:
-        return view.part(rows).by_group(genes, np.where(cells[rows], 0, -1), 1)[0]
+        found = view.part(rows).by_group(genes, np.where(cells[rows], 0, -1), 1)
+        return np.asarray(found[0])
 
     n_threads = threads_for(view.n_cells)
-    runs = runs_of(view.n_cells, max(RUN, -(-view.n_cells // (2 * n_threads))))
-    return np.sum(list(mapped(add, runs, n_threads)), axis=0)
+    runs = runs_of(view.n_cells, -(-view.n_cells // (2 * n_threads)))
+    return np.asarray(np.sum([*mapped(add, runs, n_threads)], axis=0))

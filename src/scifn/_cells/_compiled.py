@@ -15,8 +15,10 @@ import numpy as np
 
 from scifn._matrix._numba import compiled
 
-#: Factors above this are not multiplied up: forty of them might be too large for a double.
+#: Factors above this are not multiplied up: some forty of them might be too large for a double.
 LARGE: Final = 1e6
+#: Factors that are multiplied up, of which the product is neither too large nor too small.
+MANY: Final = 200
 _U = np.uint64
 
 
@@ -140,8 +142,9 @@ judge = compiled(_judge)
 def _share_logs(ratio: Any, groups: Any, share: Any, product: Any, held: Any, log: Any) -> None:
     """Sums over the cells of each group of log(1 + (ratio - 1) share), for each share.
 
-    Factors are multiplied up in ``product``, of ones, and the logarithm is taken of forty of them
-    at once; ``held``, of zeros, counts them.
+    Factors are multiplied up in ``product``, of ones, and the logarithm is taken of many of them
+    at once; ``held``, of zeros, counts them. Of ratios up to 1 a factor is at least what the
+    largest share leaves, some 1/20; the others are at most a million, and count for six.
     """
     n = share.size
     for i in range(ratio.size):
@@ -153,19 +156,29 @@ def _share_logs(ratio: Any, groups: Any, share: Any, product: Any, held: Any, lo
             continue
         for s in range(n):
             product[group, s] *= 1.0 + more * share[s]
-        held[group] += 1
-        if held[group] == 40:
+        held[group] += 1 if more <= 0.0 else 6
+        if held[group] >= MANY:
             held[group] = 0
             for s in range(n):
                 log[group, s] += np.log(product[group, s])
                 product[group, s] = 1.0
 
 
-def _produces(ratio: Any, groups: Any, share: Any, weights: Any, stops: Any, out: Any) -> None:
-    """Add the probability that a cell produces, over the first weighted shares of its group."""
+def _produces(
+    ratio: Any, groups: Any, share: Any, weights: Any, stops: Any, series: Any, terms: Any, out: Any
+) -> None:
+    """Add the probability that a cell produces, over the first weighted shares of its group.
+
+    Up to a ratio of 1, which is that of most cells without any UMI, from the power series of the
+    group; where that has no ``terms``, and above, share by share.
+    """
     for i in range(ratio.size):
-        group = groups[i]
-        total = 0.0
+        group, total = _U(groups[i]), 0.0
+        if terms[group] > 0 and ratio[i] <= 1.0:
+            for t in range(terms[group] - 1, -1, -1):
+                total = total * (1.0 - ratio[i]) + series[group, _U(t)]
+            out[i] += total * ratio[i]
+            continue
         for s in range(stops[group]):
             made = share[s] * ratio[i]
             total += weights[group, s] * made / (1.0 - share[s] + made)

@@ -28,6 +28,10 @@ MOST_MEAN: Final = 64.0
 #: Grid of the share, on the logit scale.
 _LOGIT: Final = np.linspace(-16.0, 3.0, 48)
 _LARGEST: Final = 500.0
+#: The largest whose exponential is a number.
+_MOST: Final = 709.0
+#: Terms of a power series that are cheaper than the shares themselves.
+_TERMS: Final = 24
 _BLOCK: Final = 16_384
 #: Weight of a share, of all of which the sum is 1, that changes nothing.
 NOTHING: Final = 1e-25
@@ -91,10 +95,9 @@ def posterior(
     # a sample weighs the means that its own largest count asks for
     asked = np.arange(grid.size)[:, None] < [means(top).size for top in largest]
     evidence = np.full((grid.size, n_cells.size), -np.inf)
-    ratios, weights = np.empty((grid.size, umi.size)), np.empty((grid.size, of.size, share.size))
-    for i, mean in enumerate(grid):
-        excess = log_pmf(umi, expected + mean * depth, SIZE) - null
-        np.exp(np.clip(excess, -_LARGEST, _LARGEST), out=ratios[i])
+    ratios = _ratios(umi, expected, depth, null, grid)
+    weights = np.empty((grid.size, of.size, share.size))
+    for i in range(grid.size):
         logs = _compiled_logs if compiled else _logs
         slab, weights[i] = _of_groups(logs(ratios[i], groups, of.size, share), prior)
         either = np.logaddexp(np.log(1 - ANY), np.log(ANY) + slab)
@@ -107,6 +110,25 @@ def posterior(
     for ratio, of_groups in zip(ratios, weights, strict=True):
         _add_produces(ratio, groups, share, of_groups, out, compiled=compiled)
     return np.minimum(out, 1.0)  # sums to 1 but for rounding
+
+
+def _ratios(umi: Floats, expected: Floats, depth: Floats, null: Floats, grid: Floats) -> Floats:
+    """Probability of the UMI of each cell as a producer, over that under the background alone.
+
+    A row for each mean of producers. Most cells hold none, of which there is one formula without
+    logarithms.
+    """
+    out = np.empty((grid.size, umi.size))
+    of_none = np.exp(np.minimum(-null, _MOST))
+    for mean, ratio in zip(grid, out, strict=True):
+        ratio[:] = of_none * (1 + (expected + mean * depth) / SIZE) ** -SIZE
+    np.minimum(out, np.exp(_LARGEST), out=out)
+    seen = np.flatnonzero(umi)
+    produced = expected[seen] + grid[:, None] * depth[seen]
+    held = log_pmf(np.tile(umi[seen], grid.size), produced.ravel(), SIZE)
+    excess = held.reshape(produced.shape) - null[seen]
+    out[:, seen] = np.exp(np.clip(excess, -_LARGEST, _LARGEST))
+    return out
 
 
 def _blocks(n: int) -> list[slice]:
@@ -127,14 +149,29 @@ def _add_produces(
     if compiled:
         from scifn._cells._compiled import produces
 
+        weights = np.where(weights > NOTHING, weights, 0.0)
         # shares that weigh nothing are not gone through: most, where no cell holds a transcript
-        weigh = weights > NOTHING
+        weigh = weights > 0
         stops = np.where(weigh.any(axis=1), share.size - weigh[:, ::-1].argmax(axis=1), 0)
-        produces(ratio, groups, share, weights, stops, out)
+        produces(ratio, groups, share, weights, stops, *_series(share, weights), out)
         return
     for block in _blocks(ratio.size):
         made = share * ratio[block, None]
         out[block] += (weights[groups[block]] * made / (1 - share + made)).sum(axis=1)
+
+
+def _series(share: Floats, weights: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """The weighted shares of each group as a power series, and how many terms it needs.
+
+    The probability of a ratio r is the sum of w s r / (1 - s (1 - r)), which is r times the sum of
+    (1 - r)**k times the sums of w s**(k + 1). Up to a ratio of 1 what is left out is below the
+    precision of the first term; no terms where that takes more than :data:`_TERMS`.
+    """
+    powers = share[:, None] ** np.arange(1, _TERMS + 1)
+    terms = weights @ powers
+    left_out = weights @ (powers * (share / (1 - share))[:, None])
+    enough = left_out <= np.finfo(float).eps / 4 * terms[:, :1]
+    return terms, np.where(enough.any(axis=1), enough.argmax(axis=1) + 1, 0)
 
 
 def _logs(ratio: Floats, groups: NDArray[np.int64], n_groups: int, share: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -45,11 +45,25 @@ class Background:
     """Null of every cell, and of each sample its mean rate and where it was read from.
 
     A sample without one has a rate of NaN and no source.
+
+    Attributes
+    ----------
+    null, at
+        Nulls (of samples, or of libraries), and which of them is that of each cell.
     """
 
     null: evidence.Null
+    at: NDArray[np.int64]
     rates: Floats
     sources: tuple[str, ...]
+
+    def of(self, cells: NDArray[np.int64] | slice) -> evidence.Null:
+        """Null of some cells."""
+        return self.null.of(self.at[cells])
+
+    def only(self, cells: NDArray[np.int64]) -> Background:
+        """The same where there are some cells only."""
+        return replace(self, at=self.at[cells])
 
 
 def background(
@@ -57,21 +71,22 @@ def background(
 ) -> Background:
     """Null of samples: from empty droplets, else from cells that cannot make the ligand.
 
-    ``seen`` are the cells that hold any of ``umi``.
+    ``seen`` are the cells that hold any, and ``umi`` what they hold.
     """
     if lanes.libraries:
-        return _of_libraries(umi, lanes, given, ligand)
+        every = np.zeros(lanes.at.size)
+        every[seen] = umi
+        return _of_libraries(every, lanes, given, ligand)
     if given.soup is not None:
         rates, sources = _of_droplets(lanes, ligand, given.soup, given.contamination)
     else:
         absent = lanes.which(ligand.absent)
         n, depth = (values[:, absent].sum(axis=1) for values in (lanes.n_cells, lanes.depth))
-        held = lanes.sums(umi[seen] * absent[lanes.types[seen]], seen)
+        held = lanes.sums(umi * absent[lanes.types[seen]], seen)
         rates = np.where(n >= MIN_ABSENT, evidence.from_absent(held, depth), np.nan)
         phrase = ligand.phrase
         sources = tuple(f"{int(x):,} {phrase}" if x >= MIN_ABSENT else "" for x in n)
-    null = evidence.Null(rates[lanes.of], lanes.size[lanes.of])
-    return Background(null, rates, sources)
+    return Background(evidence.Null(rates, lanes.size), lanes.of, rates, sources)
 
 
 def _of_droplets(
@@ -110,7 +125,7 @@ def _of_libraries(umi: Floats, lanes: Lanes, given: Given, ligand: Ligand) -> Ba
         sources.append(f"reads of {which}, {share:.3g} of each library{assumed}")
     size = np.full(umi.size, evidence.SWAPPED_SIZE)
     null = evidence.Null(rate, size, tail=evidence.SWAPPED_TAIL)
-    return Background(null, means, tuple(sources))
+    return Background(null, np.arange(umi.size), means, tuple(sources))
 
 
 class SoupMoments:
@@ -129,17 +144,35 @@ class SoupMoments:
         self._umi, self._squares, self._by_depth = (np.zeros(n_samples * n_genes) for _ in "123")
         self._depth, self._depth_squares = np.zeros(n_samples), np.zeros(n_samples)
 
-    def add(self, counts: Any, total: Floats, samples: NDArray[np.integer[Any]]) -> None:
-        """Add T cells: UMI (CSR, cells x genes), all their UMI, and their samples."""
+    def add(
+        self, counts: Any, total: Floats, samples: NDArray[np.integer[Any]], first: int = 0
+    ) -> None:
+        """Add T cells: UMI (CSR, cells x genes), all their UMI, and their samples.
+
+        Cells of sample -1 are no T cells; genes are the columns from ``first`` on.
+        """
         n, n_genes = self._shape
-        self._depth += np.bincount(samples, total, minlength=n)
-        self._depth_squares += np.bincount(samples, total**2, minlength=n)
-        cell = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-        key, umi = samples[cell] * n_genes + counts.indices, counts.data.astype(np.float64)
+        known = np.flatnonzero(samples >= 0)
+        depth = total[known]
+        self._depth += np.bincount(samples[known], depth, minlength=n)
+        self._depth_squares += np.bincount(samples[known], depth**2, minlength=n)
+        of = np.repeat(samples, np.diff(counts.indptr))
+        held = np.flatnonzero((counts.indices >= first) & (of >= 0))
+        key = of[held] * n_genes + (counts.indices[held] - first)
+        umi = counts.data[held].astype(np.float64)
+        by_depth = umi * np.repeat(total, np.diff(counts.indptr))[held]
         for sums, values in (
-            (self._umi, umi), (self._squares, umi**2), (self._by_depth, umi * total[cell]),
+            (self._umi, umi), (self._squares, umi**2), (self._by_depth, by_depth),
         ):  # fmt: skip
             sums += np.bincount(key, values, minlength=sums.size)
+
+    def merge(self, other: SoupMoments) -> None:
+        """Add the T cells of another run."""
+        self._umi += other._umi
+        self._squares += other._squares
+        self._by_depth += other._by_depth
+        self._depth += other._depth
+        self._depth_squares += other._depth_squares
 
     def sizes(self) -> Floats:
         """Size of each sample's negative binomial, by moments over the genes.

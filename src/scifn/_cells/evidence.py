@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -210,7 +211,12 @@ def by_groups(p: Floats, among: Bools, groups: NDArray[Any]) -> Floats:
     return out
 
 
-def adjusted(p: Floats, groups: NDArray[np.int64], sizes: NDArray[Any]) -> Floats:
+def adjusted(
+    p: Floats,
+    groups: NDArray[np.int64],
+    sizes: NDArray[Any],
+    samples: NDArray[np.int64] | None = None,
+) -> Floats:
     """:func:`by_groups` where few cells hold any transcript, and the others' p is 1.
 
     Parameters
@@ -218,25 +224,38 @@ def adjusted(p: Floats, groups: NDArray[np.int64], sizes: NDArray[Any]) -> Float
     p, groups
         Those of the cells that hold any; groups are numbers from 0.
     sizes
-        Cells of each group, whether they hold any or not.
+        Cells of each group, whether they hold any or not; with samples, a row each.
+    samples
+        Sample of each of the cells, if there are several, each of which is adjusted by itself.
 
     >>> adjusted(np.array([0.001]), np.array([0]), np.array([1, 5])).round(4)
     array([0.002])
     """
     if not p.size:
         return np.zeros(0)
-    mean = sizes[sizes > 0].mean()
-    weighted = np.minimum(np.concatenate([p * sizes[groups] / mean, sizes / mean]), 1.0)
+    samples = np.zeros(p.size, dtype=np.int64) if samples is None else samples
+    used, own = np.unique(samples, return_inverse=True)
+    sizes = np.atleast_2d(sizes)[used]
+    n_groups = sizes.shape[1]
+    mean = sizes.sum(axis=1) / (sizes > 0).sum(axis=1)
     # the cells without any are one value a group, as often as there are such cells
-    times = np.concatenate([np.ones(p.size), sizes - np.bincount(groups, minlength=sizes.size)])
-    order = np.argsort(weighted)[::-1]
-    rank = times.sum() - np.concatenate([[0.0], np.cumsum(times[order])[:-1]])
-    held = rank > 0
+    held = np.bincount(own * n_groups + groups, minlength=sizes.size).reshape(sizes.shape)
+    of = np.concatenate([own, np.repeat(np.arange(used.size), n_groups)])
+    weighted = np.concatenate([p * sizes[own, groups] / mean[own], (sizes / mean[:, None]).ravel()])
+    times = np.concatenate([np.ones(p.size), (sizes - held).ravel()])
+    order = np.lexsort((-weighted, of))
+    of, weighted, times = of[order], np.minimum(weighted[order], 1.0), times[order]
+    everyone = sizes.sum(axis=1)
+    before = (np.cumsum(everyone) - everyone)[of]
+    rank = everyone[of] - (np.cumsum(times) - times - before)
     step = np.full(order.size, np.inf)
-    step[held] = weighted[order][held] * times.sum() / rank[held]
-    step[times[order] == 0] = np.inf
+    there = times > 0
+    step[there] = weighted[there] * everyone[of[there]] / rank[there]
+    ends = np.searchsorted(of, np.arange(used.size + 1))
+    for start, stop in pairwise(ends):
+        np.minimum.accumulate(step[start:stop], out=step[start:stop])
     found = np.empty(order.size)
-    found[order] = np.minimum(np.minimum.accumulate(step), 1.0)
+    found[order] = np.minimum(step, 1.0)
     return np.maximum(found[: p.size], p)
 
 

@@ -25,7 +25,7 @@ from scifn._cells.lanes import Lanes, lanes_of
 from scifn._cells.ligands import IFNA, LIGANDS, OTHERS, Ligand
 from scifn._cells.runs import COMPILED_FROM, threads_for
 from scifn._cells.sums import RUN, matrix_of, runs_of, tally, weighted
-from scifn._cells.tested import null_fails, tested
+from scifn._cells.tested import columns_of, labels_of, null_fails, tested
 from scifn._matrix import mapped
 from scifn._view import PanelView
 from scifn.genesets import _coverage, _sets
@@ -180,12 +180,11 @@ def _read(view: PanelView, lanes: Lanes) -> tuple[dict[str, _Held], Lanes]:
     soup = [] if lanes.libraries else view.found(SOUP_GENES)
     moments = SoupMoments(len(lanes.names), len(soup))
     lymphoid = np.full(view.n_cells, -1, dtype=np.int32)  # sample of each T cell
-    at = np.flatnonzero(lanes.which((k.T_NK,))[lanes.types])
-    lymphoid[lanes.at[at]] = lanes.of[at]
+    lymphoid[lanes.at] = np.where(lanes.which((k.T_NK,))[lanes.types], lanes.of, -1)
     member = matrix_of([*every, *soup], [dict.fromkeys(genes[name], 1.0) for name in there])
     compiled = view.n_cells >= COMPILED_FROM
 
-    def fill(rows: slice) -> tuple[NDArray[np.int64], Any]:
+    def fill(rows: slice) -> SoupMoments:
         values = view.csr([*every, *soup], rows)
         umi, seen = tally(values, member, compiled=compiled)
         if view.is_fractional:
@@ -196,12 +195,13 @@ def _read(view: PanelView, lanes: Lanes) -> tuple[dict[str, _Held], Lanes]:
         for i, name in enumerate(there):
             out[name].umi[rows] = umi[i]
             out[name].n_genes[rows] = seen[i]
-        mine = np.flatnonzero(lymphoid[rows] >= 0)
-        return rows.start + mine, values[mine][:, len(every) :]
+        mine = SoupMoments(len(lanes.names), len(soup))
+        mine.add(values, view.total[rows], lymphoid[rows], first=len(every))
+        return mine
 
     if every or soup:
-        for mine, counts in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
-            moments.add(counts, view.total[mine], lymphoid[mine])
+        for mine in mapped(fill, runs_of(view.n_cells), threads_for(view.n_cells)):
+            moments.merge(mine)
     sizes = moments.sizes()
     if lanes.libraries:
         sizes[:] = evidence.SWAPPED_SIZE
@@ -230,21 +230,25 @@ def _test(
     umi = held.umi[lanes.at].astype(np.float64)
     if not held.measured:
         return _sheet(lanes, ligand, lanes.sums(umi, np.arange(umi.size)), None)
-    seen = np.flatnonzero(umi > 0)  # few: what all others hold is no evidence
-    found = background(umi, seen, lanes, ligand, given)
+    seen = np.flatnonzero(umi)  # few: what all others hold is no evidence
+    found = background(umi[seen], seen, lanes, ligand, given)
     table = _sheet(lanes, ligand, lanes.sums(umi[seen], seen), found)
     there = np.isfinite(found.rates)
-    known, null = lanes, found.null
+    known = lanes
     if not there.all():  # samples without a background are not tested
         cells = np.flatnonzero(there[lanes.of])
-        known, umi, null = lanes.only(there), umi[cells], null.of(cells)
-        seen = np.flatnonzero(umi > 0)
-    result = tested(umi, held.n_genes[known.at], seen, known, null, ligand, compiled=compiled)
-    ok = ~null_fails(result["label"], seen, known, ligand)
-    for column in _TESTED if ligand is IFNA else ():
-        out.columns[column][known.at] = result[column]
-    kept = ok[known.of]
-    out.labels[known.at[kept]] = result["label"][kept]
+        known, umi, found = lanes.only(there), umi[cells], found.only(cells)
+        seen = np.flatnonzero(umi)
+    n_genes = held.n_genes[known.at[seen]]
+    result = tested(umi[seen], n_genes, seen, known, found.of(seen), ligand)
+    if ligand is IFNA:
+        null = found.of(slice(None))
+        columns = columns_of(result, umi, seen, known, null, compiled=compiled)
+        for name, values in columns.items():
+            out.columns[name][known.at] = values
+    ok, labels = ~null_fails(result, seen, known, ligand), labels_of(result, seen, known)
+    kept = np.flatnonzero(ok[known.of])
+    out.labels[known.at[kept]] = labels[kept]
     status = np.full(there.size, "not_measurable", dtype=object)
     status[there] = np.where(ok, "ok", f"{ligand.name}_null_fail")
     return table | {"status": status}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -65,11 +67,16 @@ def _counted(
     """Cells of each ligand, donor and condition, type and label."""
     shape = (n_pairs, len(k.CELL_TYPES), 4)
     used = rows >= 0
-    at = (of_row[rows[used]] * len(k.CELL_TYPES) + types[used]) * 4
+    at = (of_row[rows] * len(k.CELL_TYPES) + types) * 4
+    size = int(np.prod(shape))
+    n = np.bincount(at if used.all() else at[used], minlength=size).reshape(shape)
     out = np.empty((len(labels), *shape), dtype=np.int64)
     for i, values in enumerate(labels):
-        evidence = looked_up(values, _EVIDENCE, 0)[used]
-        out[i] = np.bincount(at + evidence, minlength=int(np.prod(shape))).reshape(shape)
+        # most cells show nothing, and are what is left of all
+        evidence = looked_up(values, _EVIDENCE, 0)
+        some = np.flatnonzero((evidence != 0) & used)
+        out[i] = np.bincount(at[some] + evidence[some], minlength=size).reshape(shape)
+        out[i, ..., 0] = n[..., 0] - out[i].sum(axis=-1)
     return out
 
 
@@ -82,17 +89,20 @@ def _table(
     n = len(ligands)
     none, weak, strong, _ = np.moveaxis(found[:, at, kind], 2, 0).reshape(4, -1).astype(np.float64)
     tested, positive = none + weak + strong, weak + strong
-    upper = _upper(positive, tested)
+    upper, percent = _upper(positive, tested)
     some = tested > 0
-    types = [k.CELL_TYPES[i] for i in kind] * n
-    each = [ligand for ligand in ligands for _ in at]
-    told = zip(each, types, *(x.tolist() for x in (tested, weak, strong, upper)), strict=True)
+    of = np.tile(np.arange(at.size), n)
+    each = _texts(ligands)[np.repeat(np.arange(n), at.size)]
+    types = _texts(k.CELL_TYPES)[kind]
+    donors, conditions = (_texts([pair[i] for pair in who])[at] for i in range(2))
+    counts = (x.astype(np.int64) for x in (tested, weak, strong))
+    told = zip(*(x.tolist() for x in (each, types[of], *counts, percent)), strict=True)
     return pd.DataFrame(
         {
             "ligand": each,
-            "donor": [who[i][0] for i in at] * n,
-            "condition": [who[i][1] for i in at] * n,
-            "cell_type": types,
+            "donor": donors[of],
+            "condition": conditions[of],
+            "cell_type": types[of],
             "n_cells": tested,
             "n_weak": np.where(some, weak, np.nan),
             "n_strong": np.where(some, strong, np.nan),
@@ -104,32 +114,34 @@ def _table(
     )
 
 
-def _upper(positive: FloatArray, tested: FloatArray) -> FloatArray:
-    """Upper bounds; each pair of numbers is looked up once, for most rows share theirs."""
+def _texts(words: Sequence[str]) -> NDArray[np.object_]:
+    return np.array(words, dtype=object)
+
+
+def _upper(positive: FloatArray, tested: FloatArray) -> tuple[FloatArray, NDArray[np.object_]]:
+    """Upper bounds and their texts; each pair of numbers once, for most rows share theirs."""
     width = positive.max(initial=0) + 1
     pairs, of = np.unique(tested * width + positive, return_inverse=True)
     n, seen = np.divmod(pairs, width)
-    return upper_bound(seen, n)[of.ravel()]
+    bounds = upper_bound(seen, n)
+    return bounds[of.ravel()], _texts([_percent(x) for x in bounds.tolist()])[of.ravel()]
 
 
-def _statement(
-    ligand: str, kind: str, tested: float, weak: float, strong: float, upper: float
-) -> str:
+def _statement(ligand: str, kind: str, n: int, weak: int, strong: int, upper: str) -> str:
     """What the numbers of a row say: seeing none is no proof of none."""
-    if tested == 0:
+    if n == 0:
         return f"{ligand} transcripts are not measurable in these {kind}; this is not 0"
-    n = int(tested)
-    bound = f"95 % upper bound on detectable producers is {_percent(upper)}"
+    bound = f"95 % upper bound on detectable producers is {upper}"
     if ligand == k.LIGANDS["il10"]:
         # an induced, transient state: a transcript says nothing of what a cell could make
         return (
-            f"IL10 transcript detected above background in {int(weak + strong)} of {n} {kind}; "
+            f"IL10 transcript detected above background in {weak + strong} of {n} {kind}; "
             f"not an estimate of competence. The {bound}"
         )
     if weak + strong == 0:
         seen = "none. Zero does"
     else:
-        seen = f"{int(weak)} weak, {int(strong)} strong. Zero in the others does"
+        seen = f"{weak} weak, {strong} strong. Zero in the others does"
     return (
         f"{ligand} transcript evidence: {seen} not exclude secretion; with n={n} {kind} the {bound}"
     )

@@ -90,5 +90,10 @@ def looked_up(values: pd.Series, table: Mapping[str, int], other: int) -> NDArra
         codes, found = values.array.codes, values.cat.categories
     else:
         codes, found = pd.factorize(values, use_na_sentinel=True)
-    to = [table.get(str(x), other) for x in found]
-    return np.asarray(np.array([*to, table.get("nan", other)], dtype=np.int8)[codes])
+    out = np.full(len(codes), other, dtype=np.int8)
+    # few labels are in the table, and to compare is faster than to look each cell up
+    for code, word in [*enumerate(map(str, found)), (-1, "nan")]:
+        number = table.get(word, other)
+        if number != other:
+            np.copyto(out, number, where=codes == code)
+    return out

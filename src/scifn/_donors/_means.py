@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scifn import _keys as k
 from scifn._donors._grouped import cells_by_type, named
 from scifn._donors._labels import IntArray
-from scifn._stats.moments import moments
+from scifn._stats.moments import moments_of_each
 
 _RESPONSE = (k.RESPONSE_TYPE1, k.RESPONSE_TYPE2, k.RESPONSE_BALANCE)
 
@@ -51,8 +51,8 @@ def type_means(
     out: dict[str, object] = dict(named(table, row))
     out["cell_type"] = [k.CELL_TYPES[i] for i in kind]
     out["n_cells"] = np.bincount(member, minlength=len(groups))[: len(groups)].astype(np.int64)
-    for name, column in scores.items():
-        found = moments(_numbers(column), member, len(groups))
+    each = moments_of_each(map(_numbers, scores.values()), member, len(groups))
+    for name, found in zip(scores, each, strict=True):
         out[name], out[f"{name}_se"] = found.with_error()
     return pd.DataFrame(out)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from scifn import _donors, _slots
+from scifn import _donors, _matrix, _slots
 from scifn import _keys as k
 from scifn._errors import ArgumentError
 from scifn._view import PanelView, check_object, has_matrix, read
@@ -209,32 +209,18 @@ def _apply(
     if k.RESPONSE_TYPE1 in adata.obs and not weights:
         held = adata.uns.get(k.UNS, {}).get("response", {}).get("reference", ())
         notes.append(TOO_FEW_CONTROLS if len(held) else NO_CONTROLS)
-    sums = None
     if view is None:
         notes.append("no matrix: no pseudobulk")
     elif not view.is_counts:
         notes.append("no counts: no pseudobulk")
-    else:
-        # scifn.run reads more genes than are summed: the table is the same in both ways
-        genes = view.found(_sets.panel(view.species))
-        by_group = partial(view.by_group, genes)
-        sums = _donors.pseudobulk(by_group, view.total, found.rows, found.types, found.table)
     slot = _slots.store(adata)
     slot[k.DONORS] = found.table
-    slot.pop(k.PSEUDOBULK, None)
-    if sums is not None:
-        rows, umi = sums
-        slot[k.PSEUDOBULK] = _slots.packed(rows, genes, umi)
-    slot.pop(k.TYPE_MEANS, None)
-    means = _donors.type_means(
-        adata.obs, adata.obsm.get(k.CAPACITY), found.rows, found.types, found.table
-    )
-    if means is not None:
-        slot[k.TYPE_MEANS] = means
-    slot.pop(k.BOUNDS, None)
-    if k.IFNA_EVIDENCE in adata.obs:
-        others = adata.obsm.get(k.LIGAND_EVIDENCE)
-        slot[k.BOUNDS] = _donors.bounds(adata.obs, found.rows, found.types, found.table, others)
+    for name in (k.PSEUDOBULK, k.TYPE_MEANS, k.BOUNDS):
+        slot.pop(name, None)
+    # genes are summed in compiled code, beside what is made of obs
+    parts = (partial(_of_genes, view, found), partial(_of_cells, adata, found))
+    for tables in _matrix.mapped(lambda part: part(), parts, _matrix.n_processors()):
+        slot.update(tables)
     slot[_RECORD] = {
         "donor": donor,
         "condition": condition,
@@ -250,6 +236,30 @@ def _apply(
         "composition": ", ".join(f"{name} {share:.4f}" for name, share in weights.items()),
         "notes": "\n".join(notes),
     }
+
+
+def _of_genes(view: PanelView | None, found: _donors.DonorTable) -> dict[str, Any]:
+    """Sums of the panel's genes, where there are counts."""
+    if view is None or not view.is_counts:
+        return {}
+    # scifn.run reads more genes than are summed: the table is the same in both ways
+    genes = view.found(_sets.panel(view.species))
+    by_group = partial(view.by_group, genes)
+    rows, umi = _donors.pseudobulk(by_group, view.total, found.rows, found.types, found.table)
+    return {k.PSEUDOBULK: _slots.packed(rows, genes, umi)}
+
+
+def _of_cells(adata: AnnData, found: _donors.DonorTable) -> dict[str, Any]:
+    """Means of scores, and bounds of production, where these steps were done."""
+    which = (found.rows, found.types, found.table)
+    tables = {}
+    means = _donors.type_means(adata.obs, adata.obsm.get(k.CAPACITY), *which)
+    if means is not None:
+        tables[k.TYPE_MEANS] = means
+    if k.IFNA_EVIDENCE in adata.obs:
+        others = adata.obsm.get(k.LIGAND_EVIDENCE)
+        tables[k.BOUNDS] = _donors.bounds(adata.obs, *which, others)
+    return tables
 
 
 def _composition(adata: AnnData) -> dict[str, float]:

@@ -68,13 +68,21 @@ def ligands(bounds: pd.DataFrame | None, keys: Keys, control: BoolArray) -> Liga
 
 
 def _tested(bounds: pd.DataFrame) -> dict[tuple[str, str], list[_Bound]]:
-    """Rows of each donor and condition that has cells of the type, in the order of the table."""
-    rows = bounds[~bounds["pooled"].astype(bool) & bounds["ligand"].isin(_IFN)]
-    rows = rows[rows["n_cells"] > 0]
-    columns = [rows[name].tolist() for name in ("donor", "condition", *_Bound._fields)]
+    """Rows of each donor and condition that has cells of the type, in the order of the table.
+
+    IFNA comes first; of the others those that show something are enough, where there is IFNA.
+    """
+    rows = bounds[["donor", "condition", *_Bound._fields]]
+    rows = rows[~bounds["pooled"].astype(bool) & (rows["n_cells"] > 0) & rows["ligand"].isin(_IFN)]
+    keys = list(zip(rows["donor"].tolist(), rows["condition"].tolist(), strict=True))
+    columns = [rows[name].tolist() for name in _Bound._fields]
+    ifna = (rows["ligand"] == TYPE_I[0]).to_numpy()
+    told = ifna | (rows["n_weak"] + rows["n_strong"] > 0).to_numpy()
+    with_ifna = {keys[i] for i in np.flatnonzero(ifna)}
     of: dict[tuple[str, str], list[_Bound]] = {}
-    for donor, condition, *found in zip(*columns, strict=True):
-        of.setdefault((donor, condition), []).append(_Bound(*found))
+    for i, key in enumerate(keys):
+        if told[i] or key not in with_ifna:
+            of.setdefault(key, []).append(_Bound(*(column[i] for column in columns)))
     return of
 
 

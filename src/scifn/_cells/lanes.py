@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scifn import _keys as k
+from scifn._cells.reference import coded
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -143,16 +144,16 @@ def lanes_of(samples: Any, types: Any | None, total: Floats) -> Lanes:
     # missing samples are one of their own
     codes, names = pd.factorize(samples, use_na_sentinel=False)
     order = np.argsort(codes, kind="stable")
-    kinds, found = np.zeros(order.size, dtype=np.int64), (k.PDC,)
+    kinds, found = np.zeros(order.size, dtype=np.int64), [k.PDC]
     if types is not None:
-        kinds, found = pd.factorize(types)
+        kinds, found = coded(types)
     return Lanes(
         names=tuple(str(name) for name in names),
         at=order,
         of=codes[order].astype(np.int64),
         total=total[order],
         types=kinds[order].astype(np.int64),
-        kinds=tuple(str(kind) for kind in found),
+        kinds=tuple(found),
         size=np.full(len(names), np.nan),
         libraries=types is None,
     )

@@ -159,6 +159,15 @@ def coded(values: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
     return np.asarray(again[codes], dtype=np.int64), [str(name) for name in names]
 
 
+def levels(values: pd.Series) -> set[str]:
+    """Values that occur, as text (:func:`words`)."""
+    if not hasattr(values, "cat"):
+        return {*coded(values)[1]}
+    codes, names = values.array.codes, words(values.cat.categories.to_series())
+    there = np.bincount(codes.astype(np.int64) + 1, minlength=len(names) + 1) > 0
+    return {name for name, used in zip(["nan", *names], there, strict=True) if used}
+
+
 def joined(first: pd.Series, second: pd.Series, between: str) -> pd.Categorical:
     """Texts of two columns put together: a text a pair and not one a cell."""
     import pandas as pd

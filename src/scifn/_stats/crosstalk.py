@@ -6,7 +6,7 @@ an infection) makes a correlation as well; every row says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -75,36 +75,57 @@ def crosstalk(donors: pd.DataFrame, sums: pd.DataFrame | None) -> pd.DataFrame:
     Columns of :data:`scifn._keys.CROSSTALK_COLUMNS`, a row a pair. Below ten donors the numbers are
     NaN and the statement says why. ``p_adj`` is Benjamini and Hochberg's over the pairs.
     """
-    levels = {
-        name: expression(sums, name, donors) for pair in PAIRS for name in pair if "@" in name
-    }
+    names = list(dict.fromkeys(name for pair in PAIRS for name in pair if "@" in name))
+    levels: dict[str, Expression] = {}
+    for population in _POPULATIONS:
+        mine = [name for name in names if name.endswith(f"@{population}")]
+        levels |= expressions(sums, population, [x.partition("@")[0] for x in mine], donors)
     table = pd.DataFrame([_row(pair, donors, levels) for pair in PAIRS])
     table["p_adj"] = benjamini_hochberg(table["p_value"])
     return table[list(k.CROSSTALK_COLUMNS)]
 
 
 def expression(sums: pd.DataFrame | None, name: str, donors: pd.DataFrame) -> Expression:
-    """Log2 CPM of a gene in a population, a value a row of ``donors``.
+    """Of one gene in a population, "GENE@population"; see :func:`expressions`."""
+    gene, _, population = name.partition("@")
+    return expressions(sums, population, [gene], donors)[name]
+
+
+def expressions(
+    sums: pd.DataFrame | None, population: str, genes: Sequence[str], donors: pd.DataFrame
+) -> dict[str, Expression]:
+    """Log2 CPM of genes in a population by "GENE@population", a value a row of ``donors``.
 
     log2(1e6 (x + 0.5) / (N + 1)) of the UMI summed over the population and the visits; NaN where
     fewer cells than the gate were summed.
     """
-    gene, _, population = name.partition("@")
     types, least, words = _POPULATIONS[population]
     nothing = np.full(len(donors), np.nan)
     if sums is None:
-        return Expression(nothing, nothing, f"no counts, so no expression of {gene}")
-    column = next((c for c in sums.columns if str(c).upper() == gene), None)
-    if column is None:
-        return Expression(nothing, nothing, f"{gene} is not among the features")
+        return {
+            f"{gene}@{population}": Expression(
+                nothing, nothing, f"no counts, so no expression of {gene}"
+            )
+            for gene in genes
+        }
+    out = {}
+    columns = {str(c).upper(): c for c in reversed(sums.columns)}
+    there = [columns[gene] for gene in genes if gene in columns]
     mine = sums[sums["cell_type"].isin(types)]
-    total = mine.groupby(["donor", "condition"])[["n_cells", "total_umi", column]].sum()
+    total = mine.groupby(["donor", "condition"])[["n_cells", "total_umi", *there]].sum()
     at = total.reindex(pd.MultiIndex.from_frame(donors[["donor", "condition"]].astype(str)))
-    n, umi, x = (at[c].to_numpy(dtype=np.float64) for c in ("n_cells", "total_umi", column))
+    n, umi = (at[c].to_numpy(dtype=np.float64) for c in ("n_cells", "total_umi"))
     enough = np.nan_to_num(n) >= least
-    level = np.full(len(donors), np.nan)
-    level[enough] = np.log2(1e6 * (x[enough] + 0.5) / (umi[enough] + 1.0))
-    return Expression(level, np.where(enough, x, np.nan), f"under {least} {words} summed")
+    for gene in genes:
+        if gene not in columns:
+            told = Expression(nothing, nothing, f"{gene} is not among the features")
+        else:
+            x = at[columns[gene]].to_numpy(dtype=np.float64)
+            level = np.full(len(donors), np.nan)
+            level[enough] = np.log2(1e6 * (x[enough] + 0.5) / (umi[enough] + 1.0))
+            told = Expression(level, np.where(enough, x, np.nan), f"under {least} {words} summed")
+        out[f"{gene}@{population}"] = told
+    return out
 
 
 def _row(

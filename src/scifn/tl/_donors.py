@@ -273,14 +273,13 @@ def _composition(adata: AnnData) -> dict[str, float]:
 
 def _measurable(adata: AnnData) -> dict[str, bool]:
     """Which types the identity step could have called, by its record and the calls it left."""
-    _, names = _slots.coded(adata.obs[k.CELL_TYPE])
     # What was called could be called, whatever the record says (surface proteins may tell it).
-    called = set(names)
+    called = _slots.levels(adata.obs[k.CELL_TYPE])
     record = adata.uns.get(k.UNS, {}).get("annotate", {})
     told = set(map(str, record.get("measurable", (*k.CELL_TYPES, "B"))))
     can = {t: t in called or t in told or t not in _JUDGED for t in (*k.CELL_TYPES, "B")}
     if {t for t in called if k.LINEAGE_OF.get(t) == "B"} == {k.B_UNRESOLVED}:
         can[k.B_ATYPICAL] = False  # no subset was told at all
-    if k.PDC_CALL in adata.obs and set(_slots.coded(adata.obs[k.PDC_CALL])[1]) == {"NA"}:
+    if k.PDC_CALL in adata.obs and _slots.levels(adata.obs[k.PDC_CALL]) == {"NA"}:
         can[k.PDC] = can[k.ASDC] = False
     return can

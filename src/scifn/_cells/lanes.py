@@ -60,6 +60,13 @@ class Lanes:
         untold = self.which((k.DOUBLET, k.UNASSIGNED))
         return np.asarray((self.total > 0) & ~untold[self.types])
 
+    @cached_property
+    def place(self) -> Ints | slice:
+        """As ``at``, a slice where the cells lie side by side, of which nothing need be copied."""
+        first = int(self.at[0]) if self.at.size else 0
+        whole = slice(first, first + self.at.size)
+        return whole if np.array_equal(self.at, np.arange(whole.start, whole.stop)) else self.at
+
     def which(self, types: Sequence[str]) -> Bools:
         """Which of ``kinds`` are among some types."""
         return np.array([name in types for name in self.kinds], dtype=bool)

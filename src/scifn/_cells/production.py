@@ -227,28 +227,31 @@ def _test(
     ligand: Ligand, held: _Held, lanes: Lanes, given: Given, out: _Out, *, compiled: bool
 ) -> dict[str, Any]:
     """Test a ligand in samples; rows of their table."""
-    umi = held.umi[lanes.at].astype(np.float64)
+    umi = held.umi[lanes.place]
     if not held.measured:
-        return _sheet(lanes, ligand, lanes.sums(umi, np.arange(umi.size)), None)
-    seen = np.flatnonzero(umi)  # few: what all others hold is no evidence
-    found = background(umi[seen], seen, lanes, ligand, given)
-    table = _sheet(lanes, ligand, lanes.sums(umi[seen], seen), found)
+        all_of = lanes.sums(umi.astype(np.float64), np.arange(umi.size))
+        return _sheet(lanes, ligand, all_of, None)
+    seen = np.flatnonzero(umi > 0)  # few: what all others hold is no evidence
+    some = umi[seen].astype(np.float64)
+    found = background(some, seen, lanes, ligand, given)
+    table = _sheet(lanes, ligand, lanes.sums(some, seen), found)
     there = np.isfinite(found.rates)
     known = lanes
     if not there.all():  # samples without a background are not tested
         cells = np.flatnonzero(there[lanes.of])
         known, umi, found = lanes.only(there), umi[cells], found.only(cells)
-        seen = np.flatnonzero(umi)
+        seen = np.flatnonzero(umi > 0)
+        some = umi[seen].astype(np.float64)
     n_genes = held.n_genes[known.at[seen]]
-    result = tested(umi[seen], n_genes, seen, known, found.of(seen), ligand)
+    result = tested(some, n_genes, seen, known, found.of(seen), ligand)
     if ligand is IFNA:
-        null = found.of(slice(None))
-        columns = columns_of(result, umi, seen, known, null, compiled=compiled)
+        every, null = umi.astype(np.float64), found.of(slice(None))
+        columns = columns_of(result, every, seen, known, null, compiled=compiled)
         for name, values in columns.items():
-            out.columns[name][known.at] = values
+            out.columns[name][known.place] = values
     ok, labels = ~null_fails(result, seen, known, ligand), labels_of(result, seen, known)
-    kept = np.flatnonzero(ok[known.of])
-    out.labels[known.at[kept]] = labels[kept]
+    labels[~ok[known.of]] = evidence.LABEL["not_measurable"]
+    out.labels[known.place] = labels
     status = np.full(there.size, "not_measurable", dtype=object)
     status[there] = np.where(ok, "ok", f"{ligand.name}_null_fail")
     return table | {"status": status}

@@ -200,6 +200,35 @@ def test_few_cells_with_transcripts_are_adjusted_as_all_of_them():
         assert (np.delete(want, mine)[np.delete(among, mine)] == 1).all()
 
 
+def test_samples_are_adjusted_each_by_itself():
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(0, 40, (6, 4)) + np.array([1, 0, 0, 0])  # some types are not everywhere
+    samples = np.sort(rng.choice([0, 1, 3, 4], 90))
+    groups = np.array([rng.choice(np.flatnonzero(sizes[sample])) for sample in samples])
+    p = rng.choice([1e-6, 1e-3, 0.01, 0.2, 1.0], 90)
+    sizes += np.array([np.bincount(groups[samples == i], minlength=4) for i in range(6)])
+    found = evidence.adjusted(p, groups, sizes, samples)
+    for sample in (0, 1, 3, 4):
+        at = samples == sample
+        alone = evidence.adjusted(p[at], groups[at], sizes[sample])
+        np.testing.assert_array_equal(found[at], alone)
+
+
+@pytest.mark.parametrize("largest", [0.02, 0.3, 0.95])
+def test_a_power_series_says_what_its_shares_say(largest):
+    share, prior = producers.shares()
+    weights = np.where(share <= largest, prior, 0.0)[None, :]
+    weights[0, np.searchsorted(share, largest) - 1] += 0.5  # most of it is the largest share
+    ratio = np.array([0.0, 1e-9, 0.3, 0.9, 1.0, 1 + 1e-9, 50.0])
+    found = [np.zeros(7), np.zeros(7)]
+    for compiled, out in enumerate(found):
+        groups = np.zeros(7, dtype=np.int64)
+        producers._add_produces(ratio, groups, share, weights, out, compiled=bool(compiled))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-13)
+    terms = producers._series(share, weights)[1][0]
+    assert (terms == 0) == (largest > 0.1)  # where it would take too many, it is not asked
+
+
 # --- a whole run ------------------------------------------------------------------------------
 
 

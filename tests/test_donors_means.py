@@ -9,6 +9,7 @@ import pytest
 
 import scifn
 from scifn import _keys as k
+from scifn._stats.moments import moments, moments_of_each
 
 
 def _adata() -> ad.AnnData:
@@ -46,3 +47,21 @@ def test_without_scores_there_is_no_table():
     del adata.obs[k.RESPONSE_TYPE1], adata.obsm[k.CAPACITY]
     scifn.tl.donors(adata, donor="donor", condition="condition")
     assert k.TYPE_MEANS not in adata.uns["scifn"]
+
+
+def test_moments_of_columns_are_those_of_each_column():
+    rng = np.random.default_rng(0)
+    at = rng.integers(0, 6, 400)  # five groups, and cells of none
+    at[at == 3] = 2  # a group without a cell
+    columns = [rng.normal(50, 2, 400), rng.normal(0, 1, 400).astype(np.float32), np.full(400, 0.25)]
+    columns[1][rng.random(400) < 0.3] = np.nan
+    columns[1][at == 4] = np.nan
+    found = list(moments_of_each(columns, at, 5))
+    for column, each in zip(columns, found, strict=True):
+        for got, expected in zip(each, moments(column, at, 5), strict=True):
+            np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    values = pd.Series(columns[1].astype(np.float64)).groupby(at)
+    mean, error = found[1].with_error()
+    np.testing.assert_allclose(mean, values.mean().reindex(range(5)), rtol=1e-12)
+    np.testing.assert_allclose(error, values.sem().reindex(range(5)), rtol=1e-12)
+    assert not found[2].squares.any()

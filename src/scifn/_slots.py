@@ -160,7 +160,12 @@ def coded(values: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
 
 
 def levels(values: pd.Series) -> set[str]:
-    """Values that occur, as text (:func:`words`)."""
+    """Values that occur, as text (:func:`words`).
+
+    >>> import pandas as pd
+    >>> sorted(levels(pd.Series(pd.Categorical(["a", None], categories=["b", "a"]))))
+    ['a', 'nan']
+    """
     if not hasattr(values, "cat"):
         return {*coded(values)[1]}
     codes, names = values.array.codes, words(values.cat.categories.to_series())

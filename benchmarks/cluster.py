@@ -26,6 +26,7 @@ from dask.distributed import Client
 
 import scifn
 from scifn import _run, _view
+from scifn._matrix import _files
 from scifn.cli import _cluster, _open
 
 CELLS = 100_000_000
@@ -36,7 +37,7 @@ SCIFN = {"donor": "donor", "condition": "condition", "reference": "control"}
 
 def opened(path: Path, *, lazy: bool) -> ad.AnnData:
     """The cells of a file whose matrix stays there, or is a dask array."""
-    adata = _open.lazily(_open.open_store(path))
+    adata = _open.lazily(_files.open_store(path))
     return _cluster.spread(adata, path) if lazy else adata
 
 

@@ -409,7 +409,7 @@ def test_files_of_an_old_anndata(adata, counted, tmp_path, capsys):
     _, path = write(adata, counted, "csr", "h5ad", tmp_path)
     with h5py.File(path, "r+") as file:
         file["raw.X"] = np.ones(3)
-    assert not _open.is_usual(_open.open_store(path))
+    assert not _open.is_usual(_files.open_store(path))
     with pytest.raises(
         InputFileError, match=r"written by an old anndata, so that .* Write it anew"
     ):

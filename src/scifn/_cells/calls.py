@@ -206,9 +206,7 @@ def _pair(model: Components) -> list[int]:
 
 def asdc_rates(model: Components, lists: shown.Lists, *, whole: bool) -> tuple[Floats, Bools]:
     """Expected rates of pDC and AS-DC, and the genes of AS-DC that are among the model's."""
-    rates = mixture.expected(model)
-    if not whole:
-        rates = rates / rates.sum(axis=0)
+    rates = mixture.expected(model, whole=whole)
     genes = {gene for name in ("first", "other") for gene in lists.found[name]}
     return rates[:, _pair(model)], np.array([gene in genes for gene in model.genes], dtype=bool)
 

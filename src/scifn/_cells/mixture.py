@@ -105,7 +105,7 @@ def subsets_of(model: Components) -> list[int]:
 
 def tables(model: Components, *, whole: bool) -> Tables:
     """What :func:`likelihoods` takes of many cells."""
-    rates, subsets = _rates(model, whole=whole), subsets_of(model)
+    rates, subsets = expected(model, whole=whole), subsets_of(model)
     sizes = np.repeat([SIZE_WITHIN, SIZE], [len(subsets), rates.shape[1]])
     return Tables(np.concatenate([rates[:, subsets], rates], axis=1), sizes)
 
@@ -136,7 +136,7 @@ def likelihoods(
         if shown is not None and not any(model.pairs[:singlets]):
             n_columns[~_may_be_two(model, shown)] = len(subsets) + singlets
         return Likelihoods(tables(values, depth, n_columns), len(subsets), umi, n_columns)
-    values, rates = values[:, : len(model.genes)], _rates(model, whole=whole)
+    values, rates = values[:, : len(model.genes)], expected(model, whole=whole)
     within = log_likelihood(values, depth, rates[:, subsets], SIZE_WITHIN)
     every = log_likelihood(values, depth, rates, SIZE)
     return Likelihoods(np.concatenate([within, every], axis=1), len(subsets), umi, n_columns)
@@ -155,11 +155,6 @@ def _half(model: Components, shown: dict[str, Shown], half: str, pair: tuple[str
     """Cells that show a half of a doublet as it must be shown."""
     found = shown[model.types[model.names.index(half)]]
     return found.two_genes if k.PDC in pair else found.beyond_ambient
-
-
-def _rates(model: Components, *, whole: bool) -> Floats:
-    rates = expected(model)
-    return rates if whole else rates / rates.sum(axis=0)
 
 
 def type_posterior(
@@ -241,9 +236,13 @@ def evidence_of(
     )
 
 
-def expected(model: Components) -> Floats:
-    """Expected share of each gene in a cell of each component, ambient RNA and errors in it."""
-    return np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
+def expected(model: Components, *, whole: bool = True) -> Floats:
+    """Expected share of each gene in a cell of each component, ambient RNA and errors in it.
+
+    Of all UMI of the cell, or, if the matrix is not the whole transcriptome, of its identity UMI.
+    """
+    rates = np.asarray((1 - AMBIENT) * model.rates + AMBIENT * model.blood()[:, None] + ERROR)
+    return rates if whole else np.asarray(rates / rates.sum(axis=0))
 
 
 def _masked(likelihood: Floats, priors: Floats, asked: Sequence[tuple[int, Bools]]) -> Floats:

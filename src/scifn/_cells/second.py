@@ -47,7 +47,7 @@ def second_cell(values: Any, depth: Floats, model: Components, *, whole: bool) -
     For each cell the odds of the likeliest second cell, its frequency and that of doublets in them.
     """
     values = values[:, : len(model.genes)]
-    rates, depth = _judged(values, depth, model, whole=whole)
+    rates, depth = mixture.expected(model, whole=whole), _depth(values, depth, whole=whole)
     odds = np.full(values.shape[0], -np.inf)
     for name in PARTNERS:
         means, more = _mixtures(model, rates, name)
@@ -64,8 +64,7 @@ class Tabled:
         self._model, self._whole, self._tables = model, whole, None
         if k.PDC not in model.types:
             return
-        rates = mixture.expected(model)
-        rates = rates if whole else rates / rates.sum(axis=0)
+        rates = mixture.expected(model, whole=whole)
         pairs = [_mixtures(model, rates, name) for name in PARTNERS]
         means = np.concatenate([found for found, _ in pairs], axis=1)
         used = np.repeat(np.stack([more for _, more in pairs], axis=1), 1 + len(SHARES), axis=1)
@@ -76,18 +75,15 @@ class Tabled:
         if self._tables is None:
             return np.full(values.shape[0], -np.inf)
         values = values[:, : len(self._model.genes)]
-        _, depth = _judged(values, depth, self._model, whole=self._whole)
+        depth = _depth(values, depth, whole=self._whole)
         found = self._tables(values, depth).reshape(len(depth), len(PARTNERS), -1)
         each = [_odds(found[:, i], self._model, name) for i, name in enumerate(PARTNERS)]
         return np.asarray(np.max(each, axis=0))
 
 
-def _judged(values: Any, depth: Floats, model: Components, *, whole: bool) -> tuple[Floats, Floats]:
-    """Expected rates, and the depth that they are of."""
-    rates = mixture.expected(model)
-    if whole:
-        return rates, depth
-    return rates / rates.sum(axis=0), np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
+def _depth(values: Any, depth: Floats, *, whole: bool) -> Floats:
+    """What expected rates are shares of: all UMI of a cell, or those of identity genes."""
+    return depth if whole else np.asarray(values.sum(axis=1), dtype=np.float64).ravel()
 
 
 def _mixtures(model: Components, rates: Floats, name: str) -> tuple[Floats, NDArray[np.bool_]]:

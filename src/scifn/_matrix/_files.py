@@ -7,6 +7,7 @@ what is asked for. Positions are 64 bits wide, so that a matrix may hold more th
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -186,11 +187,16 @@ class Forward:
         return found[: stop - start]
 
 
-def hdf5(path: str | Path) -> Any:
-    """An HDF5 file to read from; its chunks go where they are wanted, and through no cache.
+def open_store(path: str | Path) -> Any:
+    """The root of an h5ad file, or of a zarr store (a folder), to be read only.
 
-    What is read forward is never asked for again.
+    Chunks of an HDF5 file go where they are wanted, and through no cache: what is read forward is
+    never asked for again.
     """
+    if os.path.isdir(path):
+        import zarr
+
+        return zarr.open_group(str(path), mode="r")
     import h5py
 
     return h5py.File(path, "r", rdcc_nbytes=0)

@@ -105,14 +105,13 @@ def _wide(dtype: Any) -> Any:
 
 @contextmanager
 def opened(path: str) -> Iterator[Any]:
-    """The root of an h5ad file, or of a zarr store (a folder)."""
-    if os.path.isdir(path):
-        import zarr
-
-        yield zarr.open_group(path, mode="r")
-        return
-    with _files.hdf5(path) as file:
+    """A file or store as :func:`scifn._matrix._files.open_store` opens it; files are closed."""
+    file = _files.open_store(path)
+    try:
         yield file
+    finally:
+        if hasattr(file, "close"):
+            file.close()
 
 
 def _chunk(path: str, name: str, kind: str, block_info: Any = None) -> Any:

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-
-from scifn._matrix._files import hdf5
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,15 +20,6 @@ if TYPE_CHECKING:
 #: Tables of obsm up to this many bytes are read though no step has asked for them.
 SMALL: Final = 32 * 1024**2
 _SPARSE: Final = ("csr_matrix", "csc_matrix", "csr", "csc")
-
-
-def open_store(path: Path) -> Any:
-    """The file itself: a group of h5py or zarr, to be read only."""
-    if path.is_dir():
-        import zarr
-
-        return zarr.open_group(str(path), mode="r")
-    return hdf5(path)
 
 
 def is_usual(store: Any) -> bool:
@@ -46,7 +34,7 @@ def lazily(store: Any, *, obsm: Collection[str] = ()) -> AnnData:
     Parameters
     ----------
     store
-        From :func:`open_store`; it stays open while the AnnData is used.
+        From :func:`scifn._matrix._files.open_store`; it stays open while the AnnData is used.
     obsm
         Keys of obsm that are loaded because a step reads them.
     """

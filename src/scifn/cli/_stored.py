@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from scifn._errors import ArgumentError, InputFileError
+from scifn._matrix._files import open_store
 from scifn.cli import _memory, _open
 from scifn.cli._progress import note
 
@@ -42,7 +43,7 @@ class Plan:
 
 def stored(path: Path, plan: Plan, whole: Callable[[], AnnData]) -> AnnData:
     """Load a small file as a ``whole``; leave the matrices of a large one where they are."""
-    store = _open.open_store(path)
+    store = open_store(path)
     usual = _open.is_usual(store)
     size = sum(map(_open.decoded_bytes, _open.matrices(store).values() if usual else [store]))
     room = min(_memory.LOADED_BELOW, _memory.available() // _memory.SHARE)

@@ -101,10 +101,10 @@ def call(adata: ad.AnnData, without: tuple[str, ...], *, clusters: bool = False)
     genes = {*model.panel_genes(), *SHOWN_TOO, *(table.genes if table else ())}
     view = _view.read(adata, sorted(genes))
     codes = leiden(view, list(told.table_of("human").genes)) if clusters else None
-    held_out = Called(adata, view, model.annotate(view, clusters=codes, table=table))
+    held_out = Called(adata, view, model.annotate(view, model.Said(clusters=codes), table=table))
     if table is None:
         return Pair(held_out, None)
-    return Pair(held_out, Called(adata, view, model.annotate(view, clusters=codes)))
+    return Pair(held_out, Called(adata, view, model.annotate(view, model.Said(clusters=codes))))
 
 
 @cache

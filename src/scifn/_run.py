@@ -11,7 +11,7 @@ import numpy as np
 
 from scifn import _keys as k
 from scifn import _matrix, _slots, _view
-from scifn._cells import annotate as identity
+from scifn._cells import annotate as identity_
 from scifn._cells import capacity as capacity_
 from scifn._cells import production as production_
 from scifn._cells import response as response_
@@ -145,15 +145,19 @@ def run(
     _guard(adata, overwrite)
     # read from the user's object: the scratch one has no uns, where names of proteins may stand
     surface = None if protein is None else _protein.read(adata, protein)
-    view = _view.read(adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species)
-    elements, lacking = _elements(adata, view, features)
     scratch = _scratch(adata)
-    steps: dict[str, str] = {}
-    _matrix.stage("cell identity")
-    _annotate._apply(
-        scratch, view, sample=sample, labels=labels,
+    identity = _annotate.Asked(
+        scratch, sample=sample, labels=labels,
         mapping=mapping if labels else None, clusters=clusters, protein=surface, doublets=doublets,
     )  # fmt: skip
+    view = _view.read(
+        adata, _genes, layer=layer, gene_symbols=gene_symbols, species=species,
+        beside=identity.beside(_after_identity),
+    )  # fmt: skip
+    elements, lacking = _elements(adata, view, features)
+    steps: dict[str, str] = {}
+    _matrix.stage("cell identity")
+    identity.apply(scratch, view)
     steps["annotate"] = "done"
     _matrix.stage("evidence of production")
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)
@@ -200,10 +204,15 @@ def run(
 
 def _genes(species: str) -> list[str]:
     """Panel of all steps."""
+    return sorted(_after_identity(species) | {*identity_.panel_genes(species)})
+
+
+def _after_identity(species: str) -> set[str]:
+    """Panel of the steps that need to know what each cell is."""
     genes = {*_sets.panel(species)}
-    for part in (identity, production_, capacity_, response_):
+    for part in (production_, capacity_, response_):
         genes |= {*part.panel_genes(species)}
-    return sorted(genes)
+    return genes
 
 
 def _guard(adata: AnnData, overwrite: bool) -> None:

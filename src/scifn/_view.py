@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn import _matrix
@@ -95,6 +96,8 @@ class PanelView:
         As detected; ``record`` is stored at ``uns["scifn"]["input"]``.
     repeats
         Transposable elements among the features; None where no name is one of LINE-1.
+    beside
+        Whether the work of a :class:`Beside` is done, so that only the genes it keeps are here.
     """
 
     genes: tuple[str, ...]
@@ -106,6 +109,7 @@ class PanelView:
     n_features: int
     record: dict[str, Any]
     repeats: Repeats | None = None
+    beside: bool = False
     _position: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -191,6 +195,31 @@ class PanelView:
             found = str(self.record["reason"]).removeprefix(f"{where}: ")
             msg = f"{purpose} needs UMI counts; {where} holds {found}. {REMEDY}"
             raise ScaleError(msg)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Work on cells while others are still being read.
+
+    Attributes
+    ----------
+    work
+        Takes some successive cells and which of all they are; it is called in threads.
+    keep
+        Genes that are needed after it; the values of all others are let go of.
+    """
+
+    work: Callable[[PanelView, slice], None]
+    keep: frozenset[str]
+
+    def of(self, view: PanelView, more: int) -> _matrix.Beside:
+        """The same on the columns of a pass: the genes of ``view``, then so many that are kept."""
+
+        def work(values: _matrix.Held, total: Any, n_genes: Any, rows: slice) -> None:
+            self.work(replace(view, values=values, total=total, n_genes=n_genes), rows)
+
+        kept = [gene in self.keep for gene in view.genes]
+        return _matrix.Beside(work, np.array([*kept, *(True for _ in range(more))], dtype=bool))
 
 
 def check_object(adata: Any) -> None:
@@ -376,6 +405,7 @@ def read(
     layer: str | None = None,
     gene_symbols: str | None = None,
     species: str | None = None,
+    beside: Callable[[PanelView, int], Beside] | None = None,
 ) -> PanelView:
     """One pass over the matrix of ``adata``: ``genes`` and the totals of every cell.
 
@@ -387,6 +417,10 @@ def read(
         Approved symbols of all sets that are used: a function of the species, or a list.
     layer, gene_symbols, species
         As every function of :mod:`scifn.tl` takes them.
+    beside
+        Given what is measured (a view without cells) and the number of cells, says what is done
+        with those that have been read. It is asked of counts only, and the view says whether it
+        was done: not of few cells, nor where they are not read whole.
 
     Raises
     ------
@@ -395,15 +429,24 @@ def read(
     """
     at = locate(adata, genes, layer=layer, gene_symbols=gene_symbols, species=species)
     source, is_gene, resolution, notes = at.source, at.is_gene, at.resolution, [*at.notes]
-    columns = resolution.columns
-    panel = _pass(adata, source, (*columns, *_of_repeats(at)), is_gene)
+    more = _of_repeats(at)
+    if beside is not None and source.scale.kind == "counts":
+        empty = _empty(at)
+        mine = beside(empty, source.matrix.shape[0])
+        work, keep = mine.of(empty, len(more)), mine.keep
+    else:
+        work, keep = None, frozenset()
+    panel = _pass(adata, source, (*resolution.columns, *more), is_gene, work)
     is_counts = _verify(source, panel)
     values, total = _in_umi(panel, source.scale.kind)
-    repeats = _repeats_in(values, len(columns), at)
+    kept = resolution.genes
+    if panel.beside:
+        kept = tuple(gene for gene in kept if gene in keep)
+    repeats = _repeats_in(values, len(kept), at)
     notes += _notes(adata, source, panel, is_gene, is_counts)
     record = _record(source, resolution, at.where, is_counts, [*notes, *resolution.notes])
     return PanelView(
-        genes=resolution.genes,
+        genes=kept,
         values=values,
         total=total,
         n_genes=panel.n_genes,
@@ -412,6 +455,22 @@ def read(
         n_features=int(is_gene.sum()),
         record=record,
         repeats=repeats,
+        beside=panel.beside,
+    )
+
+
+def _empty(at: Located) -> PanelView:
+    """What is measured, of no cell: counts of the genes that were found."""
+    genes = at.resolution.genes
+    return PanelView(
+        genes=genes,
+        values=_matrix.Plain(sp.csr_array((0, len(genes)), dtype=np.float32)),
+        total=np.empty(0),
+        n_genes=np.empty(0, dtype=np.int64),
+        is_counts=True,
+        species=at.resolution.species,
+        n_features=int(at.is_gene.sum()),
+        record={},
     )
 
 
@@ -479,12 +538,13 @@ def _pass(
     source: Source,
     columns: Sequence[tuple[int, ...]],
     is_gene: NDArray[np.bool_],
+    beside: _matrix.Beside | None = None,
 ) -> _matrix.Panel:
     """The one reading of the matrix; a value that no one can read is told by its cell."""
     scale = source.scale
     try:
         return _matrix.one_pass(
-            source.matrix, columns, is_gene, scale.kind, recover=scale.recoverable
+            source.matrix, columns, is_gene, scale.kind, recover=scale.recoverable, beside=beside
         )
     except _matrix.Unreadable as error:
         raise MatrixError(f"{bad_cells(adata, source)}. {REMEDY}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -60,13 +61,38 @@ def panel_genes(species: str = "human") -> list[str]:
     return sorted(genes)
 
 
+@dataclass(frozen=True)
+class Said:
+    """What a user says of the cells.
+
+    Attributes
+    ----------
+    allowed
+        For each cell type the cells that the user's labels let be it.
+    clusters
+        Cluster of each cell; None calls every cell by itself.
+    doublet
+        Cells that the user's doublet caller flagged.
+    """
+
+    allowed: dict[str, Bools] | None = None
+    clusters: NDArray[np.int64] | None = None
+    doublet: Bools | None = None
+
+    def of(self, view: PanelView, rows: slice, types: Sequence[str]) -> Cells:
+        """The cells of a run (``view`` holds them alone), with what is said of them."""
+        allowed = None
+        if self.allowed is not None:
+            every = np.ones(view.n_cells, dtype=bool)
+            of = [self.allowed[name][rows] if name in self.allowed else every for name in types]
+            allowed = np.stack(of, axis=1)
+        clusters = None if self.clusters is None else self.clusters[rows]
+        doublet = None if self.doublet is None else self.doublet[rows]
+        return Cells(view, allowed, clusters, doublet)
+
+
 def annotate(
-    view: PanelView,
-    *,
-    allowed: dict[str, NDArray[np.bool_]] | None = None,
-    clusters: NDArray[np.int64] | None = None,
-    doublet: NDArray[np.bool_] | None = None,
-    table: Components | None = None,
+    view: PanelView, said: Said | None = None, *, table: Components | None = None
 ) -> Annotation:
     """Call every cell of a panel.
 
@@ -74,40 +100,100 @@ def annotate(
     ----------
     view
         Panel genes and totals.
-    allowed
-        For each cell type the cells that the user's labels let be it.
-    clusters
-        Cluster of each cell; None calls every cell by itself.
-    doublet
-        Cells that the user's doublet caller flagged.
+    said
+        What the user says of the cells.
     table
         Identity table in human symbols; None takes the shipped one. Tests of accuracy pass
         tables that were made without the data they test on.
     """
-    full = told.table_of(view.species, table)
-    genes = view.found(full.genes)
-    found = full.of_genes(genes)
-    types, b_cells, coverage = told.measurable_types(view, found.singlets())
-    if not types and not b_cells:
-        return _nothing(view, coverage)
-    panel = _panel(view, found, types, b_cells=b_cells)
-    runs = _Runs(view, panel, allowed, clusters, doublet)
+    said = said or Said()
+    calling = Calling(view, view.n_cells, said, table=table)
+    runs = _Runs(view, calling)
     threads = threads_for(view.n_cells)
-    typical: tuple[clusters_.Typical | None, clusters_.Typical | None] = (None, None)
-    if clusters is not None:
-        typical = typical_of(panel, runs, int(clusters.max(initial=-1)) + 1, threads)
-    out = _Output(view.n_cells, panel.columns, bounded=allowed is not None)
+    if said.clusters is not None and calling.panel is not None:
+        n_clusters = int(said.clusters.max(initial=-1)) + 1
+        calling.settle(typical_of(calling.panel, runs, n_clusters, threads))
 
     def call(at: int) -> None:
-        out.put(runs.rows(at), columns_of(panel, runs[at], *typical))
+        calling(view.part(runs.rows(at)), runs.rows(at))
 
     for _ in mapped(call, range(len(runs)), threads):
         pass
-    record = _record(view, panel.model, types, b_cells, panel.whole, len(genes))
-    return out.annotation(coverage, record)
+    return calling.annotation()
 
 
-def _panel(view: PanelView, found: Components, types: frozenset[str], *, b_cells: bool) -> Panel:
+class Calling:
+    """Calls of all cells, run by run in any order: no cell's depends on those of other runs.
+
+    Parameters
+    ----------
+    view
+        What is measured; its cells are not looked at.
+    n_cells
+        How many there are.
+    said, table
+        As :func:`annotate` takes them.
+
+    Attributes
+    ----------
+    panel
+        What the panel can tell; None where that is nothing.
+    """
+
+    def __init__(
+        self, view: PanelView, n_cells: int, said: Said, *, table: Components | None = None
+    ) -> None:
+        full = told.table_of(view.species, table)
+        genes = view.found(full.genes)
+        found = full.of_genes(genes)
+        types, b_cells, self._coverage = told.measurable_types(view, found.singlets())
+        self.panel: Panel | None = None
+        self._said = said
+        self._typical: tuple[clusters_.Typical | None, clusters_.Typical | None] = (None, None)
+        if not types and not b_cells:
+            self._record = _record(view, components().singlets(), types, b_cells, False, 0)
+            self._out = _Output(n_cells, (), bounded=False)
+            return
+        self.panel = _panel(view, found, types, b_cells=b_cells, n_cells=n_cells)
+        model, whole = self.panel.model, self.panel.whole
+        self._record = _record(view, model, types, b_cells, whole, len(genes))
+        self._out = _Output(n_cells, self.panel.columns, bounded=said.allowed is not None)
+
+    def settle(self, typical: tuple[clusters_.Typical, clusters_.Typical]) -> None:
+        """Let cells of which little is seen take what is typical of their clusters."""
+        self._typical = typical
+
+    def cells(self, view: PanelView, rows: slice) -> Cells:
+        """A run of cells (``view`` holds them alone), with what the user says of them."""
+        types = () if self.panel is None else tuple(dict.fromkeys(self.panel.model.types))
+        return self._said.of(view, rows, types)
+
+    def __call__(self, view: PanelView, rows: slice) -> None:
+        """Call a run of cells, in portions that bound the memory that they take."""
+        n = view.n_cells
+        for portion in _even(n, -(-n // BLOCK)):
+            part = view if portion == slice(0, n) else view.part(portion)
+            mine = slice(rows.start + portion.start, rows.start + portion.stop)
+            if self.panel is None:
+                found = _nothing(part)
+            else:
+                found = columns_of(self.panel, self.cells(part, mine), *self._typical)
+            self._out.put(mine, found)
+
+    def annotation(self) -> Annotation:
+        """What the step returns, when every run has been called."""
+        return self._out.annotation(self._coverage, self._record)
+
+
+def _even(n: int, parts: int) -> list[slice]:
+    """``n`` cells in so many parts, about as many in each."""
+    ends = np.linspace(0, n, parts + 1).astype(np.int64).tolist()
+    return [slice(start, stop) for start, stop in pairwise(ends)]
+
+
+def _panel(
+    view: PanelView, found: Components, types: frozenset[str], *, b_cells: bool, n_cells: int
+) -> Panel:
     model = found.told(types)
     if not view.is_counts:
         # a doublet is told by how much of two cells is there, which needs counts
@@ -117,7 +203,7 @@ def _panel(view: PanelView, found: Components, types: frozenset[str], *, b_cells
     columns = tuple(dict.fromkeys(report.get(name, name) for name in model.types))
     lists = shown.Lists(view, model)
     kept = None
-    if view.n_cells >= COMPILED_FROM:
+    if n_cells >= COMPILED_FROM:
         rates, used = asdc_rates(model, lists, whole=whole)
         kept = Kept(
             mixture.tables(model, whole=whole),
@@ -132,22 +218,14 @@ class _Runs(Sequence[Cells]):
 
     Parameters
     ----------
-    view, panel
-        The cells, and what is the same for all of them.
-    allowed, clusters, doublet
-        As :func:`annotate` takes them.
+    view
+        The cells.
+    calling
+        What knows what the user says of them.
     """
 
-    def __init__(
-        self,
-        view: PanelView,
-        panel: Panel,
-        allowed: dict[str, Bools] | None,
-        clusters: NDArray[np.int64] | None,
-        doublet: Bools | None,
-    ) -> None:
-        self._view, self._clusters, self._doublet = view, clusters, doublet
-        self._allowed, self._types = allowed, tuple(dict.fromkeys(panel.model.types))
+    def __init__(self, view: PanelView, calling: Calling) -> None:
+        self._view, self._calling = view, calling
 
     def __len__(self) -> int:
         return -(-self._view.n_cells // BLOCK)
@@ -158,14 +236,7 @@ class _Runs(Sequence[Cells]):
 
     def __getitem__(self, at: Any) -> Any:
         rows = self.rows(at)
-        allowed = None
-        if self._allowed is not None:
-            every = np.ones(self._view.n_cells, dtype=bool)
-            of = [self._allowed.get(name, every)[rows] for name in self._types]
-            allowed = np.stack(of, axis=1)
-        clusters = None if self._clusters is None else self._clusters[rows]
-        doublet = None if self._doublet is None else self._doublet[rows]
-        return Cells(self._view.part(rows), allowed, clusters, doublet)
+        return self._calling.cells(self._view.part(rows), rows)
 
 
 class _Output:
@@ -251,17 +322,13 @@ def _record(
     }
 
 
-def _nothing(view: PanelView, coverage: list[dict[str, Any]]) -> Annotation:
+def _nothing(view: PanelView) -> dict[str, Any]:
     """The honest answer to a panel that can tell no type."""
-    out = _Output(view.n_cells, (), bounded=False)
     nothing: dict[str, Any] = dict.fromkeys(("confidence", "pdc_score", "breg_score"), np.nan)
-    nothing |= {
+    return nothing | {
         "cell_type": codes.TYPE[k.UNASSIGNED],
         "pdc_call": codes.CALL["NA"],
         "breg_kind": codes.KIND["NA"],
         "breg_evidence": codes.EVIDENCE["none"],
         "il10_umi": il10(view, view.sum(shown.SINGLE["il10"])),
     }
-    out.put(slice(None), nothing)
-    record = _record(view, components().singlets(), frozenset(), False, False, 0)
-    return out.annotation(coverage, record)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from scifn._matrix._files import LEAST_BYTES, within
 from scifn._matrix._panel import Held, Plain
-from scifn._matrix._pass import COMPILED, Panel, Unreadable, one_pass, unreadable_rows
+from scifn._matrix._pass import COMPILED, Beside, Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._progress import stage, watch
 from scifn._matrix._rows import map_rows, mapped, n_processors, reads_by_column, split_rows
 from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
@@ -23,6 +23,7 @@ __all__ = [
     "LEAST_BYTES",
     "LINEARIZE",
     "USABLE",
+    "Beside",
     "Held",
     "Panel",
     "Plain",

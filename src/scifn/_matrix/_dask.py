@@ -90,19 +90,23 @@ def _head(rows: Any, n: int) -> Any:
 
 def dask_pass(
     matrix: Any, select: Any, weight: NDArray[np.float64], how: Any
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """What the one pass keeps, in parts that hold successive cells."""
     from scifn._matrix import _pass
 
     matrix = measured(matrix)
-    n_across = matrix.numblocks[1]
-    if n_across == 1 or max(matrix.chunks[0]) * matrix.shape[1] <= WHOLE_PLACES:
+    if seen_whole(matrix):
         function = partial(_pass._reduce, select=select, weight=weight, how=how, whole=True)
-        return [part for _, part in map_dask(matrix, function, as_stored=True)]
-    return [
-        reduce(_pass._join, parts)
-        for parts in _by_rows(_map_parts(matrix, select, weight, how), n_across)
-    ]
+        yield from (part for _, part in map_dask(matrix, function, as_stored=True))
+        return
+    for parts in _by_rows(_map_parts(matrix, select, weight, how), matrix.numblocks[1]):
+        yield reduce(_pass._join, parts)
+
+
+def seen_whole(matrix: Any) -> bool:
+    """Whether all values of a cell come together; they do unless chunks are very wide."""
+    places = max(matrix.chunks[0], default=0) * matrix.shape[1]
+    return bool(matrix.numblocks[1] == 1 or places <= WHOLE_PLACES)
 
 
 def _map_parts(

@@ -220,6 +220,33 @@ def _pack(values: Any, ends: Any, small: Any, large: Any, marks: Any) -> int:
 pack = compiled(_pack)
 
 
+def _cut(
+    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, wanted: Any,
+    kept: Any, places: Any, ends: Any, kept_large: Any, kept_marks: Any,
+) -> Any:  # fmt: skip
+    """Some columns of every row, as they are stored; ``wanted[column]`` is where one goes, or -1.
+
+    The last five are written to, ``kept`` and ``places`` with a place more than there can be
+    values. Returns how many large ones are left.
+    """
+    n, m = _U(0), _U(0)
+    for i in range(ends.size):
+        mark, kept_marks[i] = marks[i], m
+        for p in range(_U(indptr[i]), _U(indptr[i + 1])):
+            place = wanted[columns[p]]
+            if large.size > 0 and data[p] == LARGE:
+                kept_large[m] = large[mark]
+                m += _U(place >= 0)
+                mark += 1
+            kept[n], places[n] = data[p], place
+            n += _U(place >= 0)
+        ends[i] = n
+    return m
+
+
+cut = compiled(_cut)
+
+
 def _longest(indptr: Any) -> int:
     """Values of the longest row."""
     n = 0

@@ -134,6 +134,25 @@ def merged(pieces: Sequence[Piece]) -> Piece:
     )  # fmt: skip
 
 
+def _cut(piece: Piece, wanted: NDArray[np.int32]) -> Piece:
+    """Columns of a piece, each at its ``wanted`` place (-1: nowhere), in memory of its own."""
+    from scifn._matrix import _kernels
+
+    most = int(piece.indptr[-1] - piece.indptr[0]) + 1
+    data, columns = np.empty(most, dtype=piece.data.dtype), np.empty(most, dtype=np.uint16)
+    ends, marks = (np.empty(piece.n_rows, dtype=np.int64) for _ in range(2))
+    large = np.empty(piece.large.size + 1, dtype=np.float32)
+    n_large = _kernels.cut(
+        piece.data, piece.columns, piece.indptr, piece.large, piece.marks, wanted,
+        data, columns, ends, large, marks,
+    )  # fmt: skip
+    # what is kept for long lies apart from what is thrown away, as in `merged`
+    n = int(ends[-1]) if ends.size else 0
+    into = _room(n, data.dtype), _room(n, columns.dtype)
+    into[0][:], into[1][:] = data[:n], columns[:n]
+    return Piece(*into, _from_zero(ends), large[:n_large].copy(), marks)
+
+
 def _room(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array in pages of its own, which go back to the system with it."""
     size = max(n * dtype.itemsize, 1)
@@ -299,6 +318,14 @@ class Compact:
 
         list(mapped(add, range(len(self.pieces)), n_processors()))
         return out
+
+    def only(self, kept: NDArray[np.bool_]) -> Compact:
+        """Some of the columns, in memory of its own."""
+        spread = self.spread[:, np.flatnonzero(kept)].tocsr()
+        used = np.flatnonzero(np.diff(spread.indptr) > 0)
+        wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
+        wanted[used] = np.arange(used.size)
+        return Compact(tuple(_cut(piece, wanted) for piece in self.pieces), spread[used])
 
     def part(self, rows: slice) -> Compact:
         """Some successive cells, which share its memory."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -13,9 +15,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
-from scifn._matrix._dask import dask_pass
+from scifn._matrix._dask import dask_pass, measured, seen_whole
 from scifn._matrix._panel import Compact, Held, Piece, Plain, merged, packed, unpacked
-from scifn._matrix._rows import map_rows, n_processors
+from scifn._matrix._rows import map_rows, n_processors, one_thread_each
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
@@ -55,6 +57,8 @@ class Panel:
         counts are not recovered; inf in an empty cell.
     exact
         Whether every value of each cell is a whole multiple of ``one``.
+    beside
+        Whether the work of a :class:`Beside` is done, so that only what it keeps is here.
     """
 
     values: Any
@@ -62,6 +66,7 @@ class Panel:
     n_genes: NDArray[np.int64]
     one: NDArray[np.float64]
     exact: NDArray[np.bool_]
+    beside: bool = False
 
     def held(self, one: NDArray[np.float64] | None = None, *, whole: bool = False) -> Held:
         """The values as they are kept, in units of ``one``, of which they are ``whole`` ones."""
@@ -73,6 +78,24 @@ class Panel:
             parts = (np.rint(data) if whole else data, values.indices, values.indptr)
             values = sp.csr_array(parts, shape=values.shape)
         return Plain(values.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Work on the cells while others are still being read, and what stays of them.
+
+    Attributes
+    ----------
+    work
+        Takes the values of successive cells, their totals, their numbers of genes, and which of
+        all cells they are; called in threads, about as many cells at a time as
+        :data:`GATHERED`.
+    keep
+        Columns of the panel that are needed afterwards.
+    """
+
+    work: Callable[[Compact, NDArray[np.float64], NDArray[np.int64], slice], None]
+    keep: NDArray[np.bool_]
 
 
 def selector(columns: Sequence[tuple[int, ...]], n_features: int) -> Any:
@@ -90,6 +113,7 @@ def one_pass(
     kind: str,
     *,
     recover: bool = True,
+    beside: Beside | None = None,
 ) -> Panel:
     """Read ``matrix`` once.
 
@@ -105,11 +129,18 @@ def one_pass(
         Scale, a key of :data:`~scifn._matrix._scale.LINEARIZE`.
     recover
         Whether counts are looked for in a normalized matrix.
+    beside
+        What is done with the cells that have been read. It is left undone, as the panel then says,
+        where there are few of them, or where they are not read whole.
     """
+    if is_dask(matrix):
+        matrix = measured(matrix)
     select = Layout(selector(columns, matrix.shape[1]))
     weight = included.astype(np.float64)
     large = matrix.shape[0] >= COMPILED and select.n_stored <= MOST_COLUMNS
     how = _How(kind, recover, compiled=large)
+    whole = large and (not is_dask(matrix) or seen_whole(matrix))
+    parts: Iterator[dict[str, Any]]
     if is_dask(matrix):
         parts = dask_pass(matrix, select, weight, how)
     elif is_column_compressed(matrix) and not large:
@@ -117,15 +148,20 @@ def one_pass(
             _reduce(block.matrix, select[block.features], weight[block.features], how, whole=False)
             for block in blocks(matrix)
         )
-        parts = [reduce(_join, read)]
+        parts = iter([reduce(_join, read)])
     else:
 
         def reduced(block: Any) -> dict[str, Any]:
             return _reduce(block, select, weight, how, whole=True)
 
         read = (one for _, one in map_rows(matrix, reduced, threads=n_processors() * large))
-        parts = list(_gathered(read))
-    return _finish(parts, (matrix.shape[0], len(columns)), select, how)
+        parts = _gathered(read)
+    spread = select.spread
+    if beside is None or not whole:
+        return _finish(list(parts), spread, how)
+    parts = _worked_on(_gathered(parts), beside, spread)
+    panel = _finish(list(parts), Compact((), spread).only(beside.keep).spread, how)
+    return replace(panel, beside=True)
 
 
 def unreadable_rows(matrix: Any) -> NDArray[np.int64]:
@@ -332,6 +368,33 @@ def _together(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {"values": merged([part["values"] for part in parts]), **one}
 
 
+def _worked_on(
+    parts: Iterator[dict[str, Any]], beside: Beside, spread: Any
+) -> Iterator[dict[str, Any]]:
+    """Parts of which is left what is kept after the work on them.
+
+    Each is worked on by a thread of its own while the next ones are read, of which so many are
+    waiting at most as there are processors.
+    """
+
+    def work(part: dict[str, Any], rows: slice) -> dict[str, Any]:
+        values = Compact((part["values"],), spread)
+        beside.work(values, part["total"], part["n_genes"], rows)
+        return part | {"values": values.only(beside.keep).pieces[0]}
+
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    n, start = n_processors(), 0
+    with one_thread_each, ThreadPoolExecutor(n) as pool:
+        for part in parts:
+            rows = slice(start, start + part["total"].size)
+            start = rows.stop
+            waiting.append(pool.submit(work, part, rows))
+            del part
+            if len(waiting) > n:
+                yield waiting.popleft().result()
+        yield from (one.result() for one in waiting)
+
+
 def _levels(linear: Any) -> Any:
     """Distinct values above zero of each row, as CSR: a cell of counts has few of them."""
     kept = linear.data > 0
@@ -354,18 +417,16 @@ def _join(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return joined
 
 
-def _finish(
-    parts: list[dict[str, Any]], shape: tuple[int, int], select: Layout, how: _How
-) -> Panel:
+def _finish(parts: list[dict[str, Any]], spread: Any, how: _How) -> Panel:
     """Stack parts that hold successive cells."""
     for part in parts:
         if "levels" in part:
             part["one"], part["exact"] = how.one(part.pop("levels"))
     values: Any
     if parts and all(isinstance(part["values"], Piece) for part in parts):
-        values = Compact(tuple(part["values"] for part in parts), select.spread)
+        values = Compact(tuple(part["values"] for part in parts), spread)
     else:
-        none = sp.csr_array((0, shape[1]))
+        none = sp.csr_array((0, spread.shape[1]))
         values = sp.vstack([none, *(part["values"] for part in parts)], "csr")
         values.sum_duplicates()
         values.eliminate_zeros()

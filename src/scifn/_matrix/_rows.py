@@ -199,7 +199,7 @@ def mapped(
     if threads < 2 or len(items) < 2:
         yield from map(function, items)
         return
-    with _one_thread_each, ThreadPoolExecutor(min(threads, len(items))) as pool:
+    with one_thread_each, ThreadPoolExecutor(min(threads, len(items))) as pool:
         yield from pool.map(function, items)
 
 
@@ -229,7 +229,7 @@ class _OneThreadEach:
                 self._limit.restore_original_limits()
 
 
-_one_thread_each = _OneThreadEach()
+one_thread_each = _OneThreadEach()
 
 
 def n_processors() -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,7 +15,7 @@ from scifn._cells import annotate as model
 from scifn._cells.protein import Surface, gate_cells
 from scifn._docs import shared
 from scifn._errors import ArgumentError
-from scifn._view import PanelView, check_object, read
+from scifn._view import Beside, PanelView, check_object, read
 from scifn.tl import _protein
 from scifn.tl._leiden import leiden
 
@@ -153,74 +154,112 @@ def annotate(
     again = k.CELL_TYPE in adata.obs
     _slots.guard(adata, obs=_OBS, obsm=_OBSM, overwrite=overwrite)
     counts = None if protein is None else _protein.read(adata, protein)
-    view = read(adata, model.panel_genes, layer=layer, gene_symbols=gene_symbols, species=species)
-    _apply(
-        adata,
-        view,
-        sample=sample,
-        labels=labels,
-        mapping=mapping,
-        clusters=clusters,
-        protein=counts,
+    asked = Asked(
+        adata, sample=sample, labels=labels, mapping=mapping, clusters=clusters, protein=counts,
         doublets=doublets,
+    )  # fmt: skip
+    view = read(
+        adata,
+        model.panel_genes,
+        layer=layer,
+        gene_symbols=gene_symbols,
+        species=species,
+        beside=asked.beside(lambda _: ()),
     )
+    asked.apply(adata, view)
     if again:
         _slots.outdate(adata, "annotate")
 
 
-def _apply(
-    adata: AnnData,
-    view: PanelView,
-    *,
-    sample: str | None = None,
-    labels: str | None = None,
-    mapping: Mapping[str, str] | None = None,
-    clusters: str | None = None,
-    protein: str | AnnData | _protein.Adt | None = None,
-    doublets: str | None = None,
-) -> None:
-    label_values = None if labels is None else _slots.column(adata, labels, "labels")
-    sample_values = None if sample is None else _slots.column(adata, sample, "sample")
-    doublet_values = None if doublets is None else _slots.column(adata, doublets, "doublets")
-    counts = None if protein is None else _counts(adata, view, protein)
-    codes = None
-    if clusters == "leiden":
-        codes = leiden(view, list(told.table_of(view.species).genes))
-    elif clusters is not None:
-        codes = grouping.codes(_slots.column(adata, clusters, "clusters"))
-    allowed = grouping.allowed(label_values, mapping)
-    result = model.annotate(
-        view, allowed=allowed, clusters=codes, doublet=grouping.flags(doublet_values)
-    )
-    surface, surface_calls = None, None
-    if counts is not None:
-        surface = gate_cells(counts.umi, counts.names, counts.stained)
-        may_be_pdc = None if allowed is None else allowed[k.PDC]
-        result, surface_calls = agreement.combine(result, surface, may_be_pdc=may_be_pdc)
-    record = result.record | {
-        "labels": labels or "",
-        "clusters": clusters or "",
-        "protein": "" if counts is None else counts.source,
-        "doublets": doublets or "",
-        "alarms": grouping.pdc_alarms(result.pdc_call, sample_values),
-    }
-    if label_values is not None and result.unbounded is not None:
-        record["label_disagreement"] = grouping.disagreement(
-            label_values, result.unbounded, mapping
-        )
-        notes = [record["notes"], grouping.unplaced(label_values, mapping)]
-        record["notes"] = "\n".join(filter(None, notes))
-    if surface_calls is not None:
-        record["surface_calls"] = surface_calls
-    _write(adata, view, result, record)
-    _write_surface(adata, surface)
+class Asked:
+    """What is asked of the step: read from the object before the matrix is.
 
+    Parameters
+    ----------
+    adata
+        The object.
+    sample, labels, mapping, clusters, doublets
+        As :func:`annotate` takes them.
+    protein
+        Antibody counts that have been read.
+    """
 
-def _counts(adata: AnnData, view: PanelView, protein: str | AnnData | _protein.Adt) -> _protein.Adt:
-    if view.species != "human":
-        msg = f"protein= is gated on human surface markers, and the species is {view.species}."
-        raise ArgumentError(msg)
-    return _protein.read(adata, protein)
+    def __init__(
+        self,
+        adata: AnnData,
+        *,
+        sample: str | None = None,
+        labels: str | None = None,
+        mapping: Mapping[str, str] | None = None,
+        clusters: str | None = None,
+        protein: _protein.Adt | None = None,
+        doublets: str | None = None,
+    ) -> None:
+        self._labels = None if labels is None else _slots.column(adata, labels, "labels")
+        self._sample = None if sample is None else _slots.column(adata, sample, "sample")
+        flagged = None if doublets is None else _slots.column(adata, doublets, "doublets")
+        self._mapping, self._clusters, self._protein = mapping, clusters, protein
+        codes = None
+        if clusters is not None and clusters != "leiden":
+            codes = grouping.codes(_slots.column(adata, clusters, "clusters"))
+        allowed = grouping.allowed(self._labels, mapping)
+        self._said = model.Said(allowed, codes, grouping.flags(flagged))
+        self._record = {
+            "labels": labels or "",
+            "clusters": clusters or "",
+            "protein": "" if protein is None else protein.source,
+            "doublets": doublets or "",
+        }
+        self._calling: model.Calling | None = None
+
+    def beside(
+        self, needed: Callable[[str], Iterable[str]]
+    ) -> Callable[[PanelView, int], Beside] | None:
+        """How cells are called while others are read; not with clusters, which need all cells.
+
+        ``needed`` are the genes of a species that are needed after it.
+        """
+        if self._clusters is not None:
+            return None
+
+        def of(view: PanelView, n_cells: int) -> Beside:
+            self._calling = model.Calling(view, n_cells, self._said)
+            return Beside(self._calling, frozenset(needed(view.species)))
+
+        return of
+
+    def apply(self, adata: AnnData, view: PanelView) -> None:
+        """Call the cells, unless that was done as they were read, and write what was found."""
+        if self._protein is not None and view.species != "human":
+            msg = f"protein= is gated on human surface markers, and the species is {view.species}."
+            raise ArgumentError(msg)
+        result = self._called(view)
+        surface, surface_calls = None, None
+        if self._protein is not None:
+            counts, allowed = self._protein, self._said.allowed
+            surface = gate_cells(counts.umi, counts.names, counts.stained)
+            may_be_pdc = None if allowed is None else allowed[k.PDC]
+            result, surface_calls = agreement.combine(result, surface, may_be_pdc=may_be_pdc)
+        record = result.record | self._record
+        record["alarms"] = grouping.pdc_alarms(result.pdc_call, self._sample)
+        if self._labels is not None and result.unbounded is not None:
+            record["label_disagreement"] = grouping.disagreement(
+                self._labels, result.unbounded, self._mapping
+            )
+            notes = [record["notes"], grouping.unplaced(self._labels, self._mapping)]
+            record["notes"] = "\n".join(filter(None, notes))
+        if surface_calls is not None:
+            record["surface_calls"] = surface_calls
+        _write(adata, view, result, record)
+        _write_surface(adata, surface)
+
+    def _called(self, view: PanelView) -> model.Annotation:
+        if view.beside and self._calling is not None:
+            return self._calling.annotation()
+        said = self._said
+        if self._clusters == "leiden":
+            said = replace(said, clusters=leiden(view, list(told.table_of(view.species).genes)))
+        return model.annotate(view, said)
 
 
 def _write_surface(adata: AnnData, surface: Surface | None) -> None:

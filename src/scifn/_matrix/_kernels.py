@@ -60,22 +60,24 @@ def _unit_of(row: Any, n: int, smallest: float) -> tuple[float, bool]:
 _unit = compiled(_unit_of)
 
 
-def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int, bool]:
-    """Sum of a row, its state, and whether all are whole numbers; the loops vectorize."""
+def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int, int, bool]:
+    """Sum of a row, values above zero, state, and whether all are whole; the loops vectorize."""
     total = 0.0
+    seen = 0
     bad = 0
     off = 0
     back = 0
     for p in range(start, stop):
         value = np.float64(data[p])
         total += value
+        seen += value > 0.0
         bad += not value >= 0.0
         off += value != np.floor(value)
     for p in range(start + _U(1), stop):
         back += indices[p] <= indices[p - _U(1)]
     if bad > 0 or not total < np.inf:
-        return 0.0, UNREADABLE, False
-    return total, NOT_SORTED if back > 0 else FINE, off == 0
+        return 0.0, 0, UNREADABLE, False
+    return total, seen, NOT_SORTED if back > 0 else FINE, off == 0
 
 
 # sums of whole numbers are exact, and of others only zero and the state matter: their order may
@@ -83,24 +85,36 @@ def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int
 scan = compiled(_scan_of, fastmath={"reassoc"})
 
 
+def _longest(indptr: Any) -> int:
+    """Values of the longest row."""
+    n = 0
+    for i in range(indptr.size - 1):
+        n = max(n, indptr[i + 1] - indptr[i])
+    return n
+
+
+longest = compiled(_longest)
+
+
 def _emit_of(
-    data: Any, first: Any, indices: Any, start: Any, stop: Any, code: Any,
+    data: Any, first: Any, indices: Any, code: Any, kept: Any, n: Any,
     values: Any, columns: Any, filled: Any,
 ) -> tuple[float, int, Any]:  # fmt: skip
-    """Total, number of features above zero, and end of the row in the panel.
+    """Sum and number of features above zero that are not counted, and end of the row in the panel.
 
-    Values that are not wanted are written over by the next: there is no branch to guess.
+    Of a row the ``n`` places in ``kept`` are looked at. What is not wanted is written over by the
+    next, so that there is no branch to guess.
     """
-    sum_ = 0.0
-    seen: Any = 0
+    less = 0.0
+    fewer: Any = 0
     begin = filled
-    for p in range(start, stop):
+    for q in range(n):
+        p = _U(kept[q])
         x = np.float64(data[p - first])
         here = code[_U(indices[p])]
-        counted = here & 1
         positive = x > 0.0
-        sum_ += x * counted
-        seen += positive & (counted == 1)
+        less += x * (1 - (here & 1))
+        fewer += positive & (here & 1 == 0)
         values[filled] = x
         columns[filled] = (here >> 1) - 1
         filled += _U(positive & (here > 1))
@@ -109,7 +123,7 @@ def _emit_of(
         back += columns[q] <= columns[q - _U(1)]
     if back > 0:
         filled = _merge(values, columns, begin, filled)
-    return sum_, seen, filled
+    return less, fewer, filled
 
 
 def _merge_row(values: Any, columns: Any, begin: Any, end: Any) -> Any:
@@ -145,15 +159,19 @@ def _reduce_counts(
     counts towards the total. A column may be fed by several features. ``values`` and ``columns``
     need one place more than there can be values.
     """
-    filled = _U(0)
+    filled, kept = _U(0), np.empty(longest(indptr) + 1, dtype=np.uint64)
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
-        everything, state, whole = scan(data, indices, start, stop)
+        everything, seen, state, whole = scan(data, indices, start, stop)
         if state != FINE:
             return state
-        total[i], n_genes[i], filled = _emit(
-            data, _U(0), indices, start, stop, code, values, columns, filled
-        )
+        # most features are counted and in no panel
+        n = _U(0)
+        for p in range(start, stop):
+            kept[n] = p
+            n += _U(code[_U(indices[p])] != 1)
+        less, fewer, filled = _emit(data, _U(0), indices, code, kept, n, values, columns, filled)
+        total[i], n_genes[i] = everything - less, seen - fewer
         ends[i], exact[i], one[i] = filled, whole, 1.0 if everything > 0 else np.inf
     return FINE
 
@@ -169,13 +187,15 @@ def _reduce_linear(
 
     ``row`` is room to work in, a place a value of the longest row.
     """
-    filled = _U(0)
+    filled, kept = _U(0), np.empty(row.size + 1, dtype=np.uint64)
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
-        _, state, _ = scan(data, indices, start, stop)
+        _, _, state, _ = scan(data, indices, start, stop)
         if state != FINE:
             return state
         smallest, last, last_linear = np.inf, -1.0, -1.0
+        sum_, n = 0.0, _U(0)
+        seen: Any = 0
         for p in range(start, stop):
             x = np.float64(data[p])
             if x != last:
@@ -183,9 +203,13 @@ def _reduce_linear(
             row[p - start] = last_linear
             if last_linear > 0.0 and last_linear < smallest:
                 smallest = last_linear
-        total[i], n_genes[i], filled = _emit(
-            row, start, indices, start, stop, code, values, columns, filled
-        )
+            here = code[_U(indices[p])]
+            sum_ += last_linear * (here & 1)
+            seen += (last_linear > 0.0) & (here & 1 == 1)
+            kept[n] = p
+            n += _U(here > 1)
+        total[i], n_genes[i] = sum_, seen
+        _, _, filled = _emit(row, start, indices, code, kept, n, values, columns, filled)
         ends[i], one[i], exact[i] = filled, smallest, smallest == np.inf
         if recover and smallest < np.inf:
             one[i], exact[i] = _unit(row, stop - start, smallest)
@@ -245,17 +269,6 @@ def _cut(
 
 
 cut = compiled(_cut)
-
-
-def _longest(indptr: Any) -> int:
-    """Values of the longest row."""
-    n = 0
-    for i in range(indptr.size - 1):
-        n = max(n, indptr[i + 1] - indptr[i])
-    return n
-
-
-longest = compiled(_longest)
 
 
 def _pick(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any:

@@ -63,7 +63,7 @@ _unit = compiled(_unit_of)
 def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int, int, bool]:
     """Sum of a row, values above zero, state, and whether all are whole; the loops vectorize."""
     total = 0.0
-    seen = 0
+    seen: Any = 0
     bad = 0
     off = 0
     back = 0

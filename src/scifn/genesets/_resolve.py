@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from scifn.genesets._ids import Ids, ids
@@ -95,12 +96,8 @@ def resolve(
     >>> found.how["JCHAIN"]
     'previous'
     """
-    features = take_apart(names, ensembl)
-    refuse_no_genes(features)
-    decision = decide_species(features, species)
-    table = ids(decision.species)
-    index = Index.build(features, table, decision)
-    log = Log()
+    index, decision = _indexed(tuple(names), None if ensembl is None else tuple(ensembl), species)
+    features, table, log = index.features, ids(decision.species), Log()
     mine = wanted.get(decision.species, ()) if isinstance(wanted, Mapping) else wanted
     genes = sorted({_approved(str(gene), index, table, log) for gene in mine})
     found = {gene: hit for gene in genes if (hit := _locate(gene, index, table, log))}
@@ -116,6 +113,20 @@ def resolve(
         how={gene: how for gene, (_, how) in found.items()},
         read_as=dict(log.wanted),
     )
+
+
+@lru_cache(maxsize=2)
+def _indexed(
+    names: tuple[str, ...], ensembl: tuple[str, ...] | None, species: str | None
+) -> tuple[Index, Decision]:
+    """Features by gene and name, and their species.
+
+    Kept, because the steps of an analysis ask one after another for the features of one matrix.
+    """
+    features = take_apart(names, ensembl)
+    refuse_no_genes(features)
+    decision = decide_species(features, species)
+    return Index.build(features, ids(decision.species), decision), decision
 
 
 def _approved(gene: str, index: Index, table: Ids, log: Log) -> str:

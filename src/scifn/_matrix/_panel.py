@@ -12,13 +12,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._matrix._rows import mapped, n_processors
+
+#: Of so many whole numbers one is thought not to fit into a byte.
+_LARGE_OF: Final = 64
 
 Floats = NDArray[np.float64]
 Rows = slice | NDArray[np.int64] | None
@@ -98,12 +101,13 @@ def packed(values: Floats, columns: NDArray[np.uint16], ends: NDArray[np.int64])
     from scifn._matrix import _kernels
 
     small, marks = np.empty(values.size, dtype=np.uint8), np.empty(ends.size, dtype=np.int64)
-    large = np.empty(0, dtype=np.float32)
+    # few are large; where there are more than was thought they are told anew
+    large = np.empty(values.size // _LARGE_OF + 1, dtype=np.float32)
     n = _kernels.pack(values, ends, small, large, marks)
-    if n:
+    if n > large.size:
         large = np.empty(n, dtype=np.float32)
         _kernels.pack(values, ends, small, large, marks)
-    return Piece(small, columns.copy(), _from_zero(ends), large, marks)
+    return Piece(small, columns.copy(), _from_zero(ends), large[:n].copy(), marks)
 
 
 def unpacked(values: Floats, columns: NDArray[np.uint16], ends: NDArray[np.int64]) -> Piece:
@@ -135,7 +139,7 @@ def merged(pieces: Sequence[Piece]) -> Piece:
 
 
 def _cut(piece: Piece, wanted: NDArray[np.int32]) -> Piece:
-    """Columns of a piece, each at its ``wanted`` place (-1: nowhere), in memory of its own."""
+    """Columns of a piece, each at its ``wanted`` place (-1: nowhere)."""
     from scifn._matrix import _kernels
 
     most = int(piece.indptr[-1] - piece.indptr[0]) + 1
@@ -146,11 +150,8 @@ def _cut(piece: Piece, wanted: NDArray[np.int32]) -> Piece:
         piece.data, piece.columns, piece.indptr, piece.large, piece.marks, wanted,
         data, columns, ends, large, marks,
     )  # fmt: skip
-    # what is kept for long lies apart from what is thrown away, as in `merged`
     n = int(ends[-1]) if ends.size else 0
-    into = _room(n, data.dtype), _room(n, columns.dtype)
-    into[0][:], into[1][:] = data[:n], columns[:n]
-    return Piece(*into, _from_zero(ends), large[:n_large].copy(), marks)
+    return Piece(data[:n], columns[:n], _from_zero(ends), large[:n_large], marks)
 
 
 def _room(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -320,7 +321,7 @@ class Compact:
         return out
 
     def only(self, kept: NDArray[np.bool_]) -> Compact:
-        """Some of the columns, in memory of its own."""
+        """Some of the columns."""
         spread = self.spread[:, np.flatnonzero(kept)].tocsr()
         used = np.flatnonzero(np.diff(spread.indptr) > 0)
         wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)

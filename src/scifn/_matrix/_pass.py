@@ -154,12 +154,11 @@ def one_pass(
         def reduced(block: Any) -> dict[str, Any]:
             return _reduce(block, select, weight, how, whole=True)
 
-        read = (one for _, one in map_rows(matrix, reduced, threads=n_processors() * large))
-        parts = _gathered(read)
+        parts = (one for _, one in map_rows(matrix, reduced, threads=n_processors() * large))
     spread = select.spread
     if beside is None or not whole:
-        return _finish(list(parts), spread, how)
-    parts = _worked_on(_gathered(parts), beside, spread)
+        return _finish(list(_gathered(parts)), spread, how)
+    parts = _worked_on(parts, beside, spread)
     panel = _finish(list(parts), Compact((), spread).only(beside.keep).spread, how)
     return replace(panel, beside=True)
 
@@ -340,56 +339,66 @@ _ROOM = _Room()
 
 def _gathered(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Successive parts put together until they hold :data:`GATHERED` cells."""
-    waiting: list[dict[str, Any]] = []
+    for batch in _batches(parts):
+        if isinstance(batch[0]["values"], Piece):
+            yield _together(batch) | {"values": merged([part["values"] for part in batch])}
+        else:
+            yield from batch
+
+
+def _batches(parts: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Successive parts whose values are stored alike, until they hold :data:`GATHERED` cells."""
+    batch: list[dict[str, Any]] = []
     n = 0
     for part in parts:
-        if not isinstance(part["values"], Piece) or (
-            waiting and part["values"].data.dtype != waiting[0]["values"].data.dtype
-        ):
-            yield from _together(waiting)
-            waiting, n = [], 0
-            if not isinstance(part["values"], Piece):
-                yield part
-                continue
-        waiting.append(part)
+        if batch and _stored(part) != _stored(batch[0]):
+            yield batch
+            batch, n = [], 0
+        batch.append(part)
         n += part["total"].size
         if n >= GATHERED:
-            yield from _together(waiting)
-            waiting, n = [], 0
-    yield from _together(waiting)
+            yield batch
+            batch, n = [], 0
+    if batch:
+        yield batch
 
 
-def _together(parts: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    if parts:
-        one = {
-            key: np.concatenate([part[key] for part in parts])
-            for key in ("total", "n_genes", "one", "exact")
-        }
-        yield {"values": merged([part["values"] for part in parts]), **one}
+def _stored(part: dict[str, Any]) -> Any:
+    """How the values of a part are stored."""
+    values = part["values"]
+    return values.data.dtype if isinstance(values, Piece) else type(values)
+
+
+def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """What there is a number a cell of."""
+    return {
+        key: np.concatenate([part[key] for part in parts])
+        for key in ("total", "n_genes", "one", "exact")
+    }
 
 
 def _worked_on(
     parts: Iterator[dict[str, Any]], beside: Beside, spread: Any
 ) -> Iterator[dict[str, Any]]:
-    """Parts of which is left what is kept after the work on them.
+    """Batches of which is left what is kept after the work on them.
 
     Each is worked on by a thread of its own while the next ones are read, of which so many are
     waiting at most as there are processors.
     """
 
-    def work(part: dict[str, Any], rows: slice) -> dict[str, Any]:
-        values = Compact((part["values"],), spread)
-        beside.work(values, part["total"], part["n_genes"], rows)
-        return part | {"values": values.only(beside.keep).pieces[0]}
+    def work(batch: list[dict[str, Any]], start: int) -> dict[str, Any]:
+        values, each = Compact(tuple(part["values"] for part in batch), spread), _together(batch)
+        rows = slice(start, start + each["total"].size)
+        beside.work(values, each["total"], each["n_genes"], rows)
+        return each | {"values": merged(values.only(beside.keep).pieces)}
 
     waiting: deque[Future[dict[str, Any]]] = deque()
     n, start = n_processors(), 0
     with one_thread_each, ThreadPoolExecutor(n) as pool:
-        for part in parts:
-            rows = slice(start, start + part["total"].size)
-            start = rows.stop
-            waiting.append(pool.submit(work, part, rows))
-            del part
+        for batch in _batches(parts):
+            waiting.append(pool.submit(work, batch, start))
+            start += sum(part["total"].size for part in batch)
+            del batch
             if len(waiting) > n:
                 yield waiting.popleft().result()
         yield from (one.result() for one in waiting)

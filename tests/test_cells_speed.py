@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +20,8 @@ from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
 from scifn._cells.profiles import components
 from scifn._donors._grouped import groups_of
 from scifn._donors._labels import looked_up
-from scifn._matrix import _pass
+from scifn._matrix import _pass, _storage
+from scifn.tl import _annotate
 
 MODULES = (annotate, production_, runs)
 
@@ -262,6 +264,112 @@ def test_runs_of_compiled_kernels_give_what_numpy_gives(cohort, monkeypatch, opt
     for name in (k.DONORS, k.BOUNDS, k.PSEUDOBULK, k.TYPE_MEANS):
         one, other = (_slots.table(found, name, "") for found in (fast, slow))
         pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-7)
+
+
+#: What a user says of cells that may be called while others are read.
+SAID = {
+    "nothing": {},
+    "labels": {"labels": "truth_cell_type"},
+    "labels with places": {"labels": "truth_cell_type", "mapping": {"pDC": "DC", "cDC": "T/NK"}},
+    "doublets": {"doublets": "flagged"},
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+@pytest.mark.parametrize("stored", ["csr", "csc", "dense", "dask", "h5ad"])
+def test_cells_are_called_alike_while_others_are_read(cohort, monkeypatch, tmp_path, said, stored):
+    """Byte for byte, whatever the runs are; and only what later steps need is kept."""
+    cohort = cohort.copy()
+    cohort.obs["flagged"] = np.arange(cohort.n_obs) % 11 == 0
+    apart = _run_of(cohort, monkeypatch, beside=False, **SAID[said])
+    other = cohort.copy()
+    if stored == "h5ad":
+        other.write_h5ad(tmp_path / "x.h5ad")
+        other = ad.read_h5ad(tmp_path / "x.h5ad", backed="r")
+    elif stored == "dask":
+        other.X = pytest.importorskip("dask.array").from_array(other.X.toarray(), chunks=(130, -1))
+    else:
+        other.X = {"csr": sparse.csr_matrix, "csc": sparse.csc_matrix}.get(
+            stored, lambda x: x.toarray()
+        )(other.X)
+    found = _run_of(other, monkeypatch, beside=True, **SAID[said])
+    pd.testing.assert_frame_equal(found.obs, apart.obs, check_exact=True)
+    for name in apart.obsm:
+        pd.testing.assert_frame_equal(found.obsm[name], apart.obsm[name], check_exact=True)
+    assert _told(found) == _told(apart)
+
+
+def _run_of(adata, monkeypatch, *, beside, **options):
+    """Results of a run with compiled kernels; cells are called in the pass, or after it."""
+    for module in MODULES:
+        monkeypatch.setattr(module, "COMPILED_FROM", 0)
+    for module, name, value in (
+        (_pass, "COMPILED", 0), (_pass, "GATHERED", 333), (annotate, "BLOCK", 100),
+        (_storage, "BLOCK_NNZ", 40_000),
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, value)
+    read, views = _view.read, []
+
+    def watched(*args, **kwargs):
+        views.append(read(*args, **(kwargs if beside else kwargs | {"beside": None})))
+        return views[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_view, "read", watched)
+        found = adata if adata.isbacked else adata.copy()
+        names = {"donor": "donor", "condition": "condition", "reference": "control"}
+        scifn.run(found, **names, n_permutations=50, **options)
+    (view,) = views
+    assert view.beside == beside
+    needed = _run._after_identity("human")
+    assert set(view.genes) == needed & set(view.genes) if beside else set(view.genes) - needed
+    return found
+
+
+def _told(adata):
+    """Everything in uns but how the matrix is stored, as text."""
+    told = dict(adata.uns["scifn"])
+    told["input"] = {name: x for name, x in told["input"].items() if name != "storage"}
+    frames = {name: x.to_csv() for name, x in told.items() if isinstance(x, pd.DataFrame)}
+    return repr(told | frames)
+
+
+@pytest.mark.parametrize("options", [{"clusters": "truth_cell_type"}, {"clusters": "leiden"}])
+def test_cells_that_take_the_consensus_of_clusters_are_called_afterwards(cohort, options):
+    if options["clusters"] == "leiden":
+        pytest.importorskip("leidenalg")
+    assert _annotate.Asked(cohort, **options).beside(lambda _: ()) is None
+    assert _annotate.Asked(cohort).beside(lambda _: ()) is not None
+
+
+def test_the_step_alone_keeps_no_panel(cohort, monkeypatch):
+    apart = cohort.copy()
+    scifn.tl.annotate(apart)
+    monkeypatch.setattr(_pass, "COMPILED", 0)
+    monkeypatch.setattr(_pass, "GATHERED", 400)
+    views, read = [], _annotate.read
+    monkeypatch.setattr(
+        _annotate, "read", lambda *args, **kwargs: views.append(read(*args, **kwargs)) or views[0]
+    )
+    found = cohort.copy()
+    scifn.tl.annotate(found)
+    assert views[0].beside
+    assert views[0].values.nnz == 0
+    pd.testing.assert_frame_equal(found.obs, apart.obs, rtol=1e-6)
+    assert found.uns["scifn"]["annotate"]["notes"] == apart.uns["scifn"]["annotate"]["notes"]
+
+
+def test_a_failure_among_cells_that_are_called_leaves_the_object(cohort, monkeypatch):
+    def fail(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(_pass, "COMPILED", 0)
+    monkeypatch.setattr(annotate, "columns_of", fail)
+    found = cohort.copy()
+    with pytest.raises(MemoryError, match="no room"):
+        scifn.run(found, donor="donor", condition="condition", reference="control")
+    pd.testing.assert_frame_equal(found.obs, cohort.obs)
+    assert "scifn" not in found.uns
 
 
 def test_few_cells_wait_for_no_compiler(cohort, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -300,6 +302,94 @@ def test_a_large_count_is_found_behind_others_of_the_same_cell(kernels):
         weights = np.zeros((len(COLUMNS), 1))
         weights[asked] = 2.0
         np.testing.assert_array_equal(held.dot(weights), want @ weights)
+
+
+# --- work on cells while others are read ------------------------------------------------------
+#: Columns with large counts, features of several columns, and nothing in one of them.
+MORE_COLUMNS = (*COLUMNS, (3, 5), ())
+
+
+def large(n_cells=40):
+    """Counts of which some do not fit into a byte."""
+    made = counts(n_cells=n_cells)
+    made[[3, 3, 17, 18, n_cells - 1], [3, 0, 0, 9, 11]] = [255, 300, 254, 2_000, 300]
+    return made
+
+
+class Seen:
+    """Work that notes what it is given."""
+
+    def __init__(self):
+        self.runs = {}
+
+    def __call__(self, values, total, n_genes, rows):
+        self.runs[rows.start] = (values.toarray(), total.copy(), n_genes.copy(), rows)
+
+    def joined(self):
+        runs = [self.runs[start] for start in sorted(self.runs)]
+        assert [run[3].start for run in runs] == [0, *(run[3].stop for run in runs[:-1])]
+        return [np.concatenate([run[i] for run in runs]) for i in range(3)]
+
+
+@pytest.mark.parametrize("gathered", [1, 7])
+@pytest.mark.parametrize("keep", [[0, 1, 3], [4, 5], []])
+def test_work_sees_every_cell_once_and_what_it_keeps_stays(storage, gathered, keep, monkeypatch):
+    monkeypatch.setattr(_pass, "GATHERED", gathered)
+    monkeypatch.setattr(_storage, "BLOCK_NNZ", 30)
+    made, seen, kept = large(), Seen(), np.isin(np.arange(6), keep)
+    beside = _matrix.Beside(seen, kept)
+    panel = _matrix.one_pass(storage(made), MORE_COLUMNS, included(), "counts", beside=beside)
+    values, total, n_genes = expected(storage.held(made), MORE_COLUMNS)
+    assert panel.beside == (_pass.COMPILED == 0)
+    assert bool(seen.runs) == panel.beside
+    if panel.beside:
+        for found, want in zip(seen.joined(), (values, total, n_genes), strict=True):
+            np.testing.assert_array_equal(found, want)
+        assert len(seen.runs) > 4 or gathered > 1 or "dask" in storage.name
+        values = values[:, kept]
+    held = panel.held()
+    assert held.shape == values.shape
+    np.testing.assert_array_equal(held.toarray(), values)
+    np.testing.assert_array_equal(held.part(slice(16, 31)).toarray(), values[16:31])
+    np.testing.assert_array_equal(panel.total, total)
+    np.testing.assert_array_equal(panel.n_genes, n_genes)
+
+
+def test_values_that_are_no_counts_are_kept_as_they_are(kernels):
+    """What looked like counts in a sample may hold fractions; the view says so afterwards."""
+    made = large()
+    made[20, 5] = 2.5
+    beside = _matrix.Beside(Seen(), np.array([False, True, True, False]))
+    panel = _matrix.one_pass(sp.csr_array(made), COLUMNS, included(), "counts", beside=beside)
+    values = expected(made)[0]
+    want = values[:, [1, 2]] if panel.beside else values
+    np.testing.assert_array_equal(panel.held().toarray(), want)
+    assert np.flatnonzero(~panel.exact).tolist() == [20]
+
+
+def test_an_error_in_the_work_is_told(kernels):
+    def fail(values, total, n_genes, rows):
+        raise KeyError("no such thing")
+
+    beside = _matrix.Beside(fail, np.ones(4, dtype=bool))
+    call = partial(
+        _matrix.one_pass, sp.csr_array(large()), COLUMNS, included(), "counts", beside=beside
+    )
+    if _pass.COMPILED:
+        assert not call().beside
+        return
+    with pytest.raises(KeyError, match="no such thing"):
+        call()
+
+
+def test_cells_that_are_not_read_whole_are_not_worked_on(kernels, monkeypatch):
+    array = pytest.importorskip("dask.array")
+    monkeypatch.setattr("scifn._matrix._dask.WHOLE_PLACES", 0)
+    made, seen = large(), Seen()
+    lazy = array.from_array(made, chunks=(9, 5))
+    beside = _matrix.Beside(seen, np.ones(4, dtype=bool))
+    assert_counts(_matrix.one_pass(lazy, COLUMNS, included(), "counts", beside=beside), made)
+    assert not seen.runs
 
 
 def test_selector_is_a_matrix_of_ones():

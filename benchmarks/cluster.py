@@ -42,7 +42,7 @@ def opened(path: Path, *, lazy: bool) -> ad.AnnData:
 
 
 def read(adata: ad.AnnData) -> Any:
-    """The pass as a run does it."""
+    """The panel of a run; cells are not called."""
     return _view.read(adata, _run._genes)
 
 
@@ -87,8 +87,9 @@ def same(one: Any, other: Any) -> None:
 
 
 def panel_bytes(view: Any) -> float:
-    """Bytes a cell of what the pass keeps."""
-    held = view.values
+    """Bytes a cell of what is kept of the panel once a run has called the cells."""
+    needed = _run._after_identity(view.species)
+    held = view.values.only(np.array([gene in needed for gene in view.genes]))
     size = sum(
         array.nbytes
         for piece in held.pieces

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 from scifn._matrix._dask import dask_pass, measured, seen_whole
+from scifn._matrix._files import in_file
 from scifn._matrix._panel import Compact, Held, Piece, Plain, merged, packed, unpacked
-from scifn._matrix._rows import map_rows, n_processors, one_thread_each
+from scifn._matrix._rows import MOST_WORKERS, map_rows, n_processors, one_thread_each
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
@@ -158,7 +159,9 @@ def one_pass(
     spread = select.spread
     if beside is None or not whole:
         return _finish(list(_gathered(parts)), spread, how)
-    parts = _worked_on(parts, beside, spread)
+    # what is read from a file comes more slowly, and takes no more memory than it must
+    threads = min(n_processors(), MOST_WORKERS) if in_file(matrix) else n_processors()
+    parts = _worked_on(parts, beside, spread, threads)
     panel = _finish(list(parts), Compact((), spread).only(beside.keep).spread, how)
     return replace(panel, beside=True)
 
@@ -378,12 +381,11 @@ def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _worked_on(
-    parts: Iterator[dict[str, Any]], beside: Beside, spread: Any
+    parts: Iterator[dict[str, Any]], beside: Beside, spread: Any, threads: int
 ) -> Iterator[dict[str, Any]]:
     """Batches of which is left what is kept after the work on them.
 
-    Each is worked on by a thread of its own while the next ones are read, of which so many are
-    waiting at most as there are processors.
+    Each is worked on in a thread while the next ones are read; one at most waits for a thread.
     """
 
     def work(batch: list[dict[str, Any]], start: int) -> dict[str, Any]:
@@ -393,13 +395,13 @@ def _worked_on(
         return each | {"values": merged(values.only(beside.keep).pieces)}
 
     waiting: deque[Future[dict[str, Any]]] = deque()
-    n, start = n_processors(), 0
-    with one_thread_each, ThreadPoolExecutor(n) as pool:
+    start = 0
+    with one_thread_each, ThreadPoolExecutor(threads) as pool:
         for batch in _batches(parts):
             waiting.append(pool.submit(work, batch, start))
             start += sum(part["total"].size for part in batch)
             del batch
-            if len(waiting) > n:
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         yield from (one.result() for one in waiting)
 

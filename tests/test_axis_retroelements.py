@@ -474,11 +474,14 @@ def cohort():
 ARGS = {"donor": "donor", "condition": "condition", "reference": "control", "n_permutations": 20}
 
 
-def test_run_does_the_step_where_there_are_elements(cohort):
+@pytest.mark.parametrize("cells", ["few", "many"])
+def test_run_does_the_step_where_there_are_elements(cohort, cells, monkeypatch):
     from scifn.cli._write import MORE
     from scifn.report import _sections_axis
     from scifn.report._material import gather
 
+    if cells == "many":  # cells are then called while others are read, and genes left out
+        monkeypatch.setattr("scifn._matrix._pass.COMPILED", 0)
     base, te = cohort
     names = ["SoloTE|L1HS", "SoloTE|L1PA2", "SoloTE|L1MA4"]
     joined = ad.AnnData(

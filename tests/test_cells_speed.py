@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import anndata as ad
@@ -20,8 +21,9 @@ from scifn._cells.likelihood import LOG_STEP, Tables, log_likelihood
 from scifn._cells.profiles import components
 from scifn._donors._grouped import groups_of
 from scifn._donors._labels import looked_up
+from scifn._errors import ArgumentError
 from scifn._matrix import _pass, _storage
-from scifn.tl import _annotate
+from scifn.tl import _annotate, _protein
 
 MODULES = (annotate, production_, runs)
 
@@ -340,6 +342,14 @@ def test_cells_that_take_the_consensus_of_clusters_are_called_afterwards(cohort,
         pytest.importorskip("leidenalg")
     assert _annotate.Asked(cohort, **options).beside(lambda _: ()) is None
     assert _annotate.Asked(cohort).beside(lambda _: ()) is not None
+
+
+def test_proteins_of_a_mouse_are_refused_before_its_cells_are_read(cohort):
+    counts = pd.DataFrame({"CD123": 1}, index=cohort.obs_names)
+    asked = _annotate.Asked(cohort, protein=_protein.Adt(counts.to_numpy(), ("CD123",), None, ""))
+    view = dataclasses.replace(_view.read(cohort, _run._genes), species="mouse")
+    with pytest.raises(ArgumentError, match="human surface markers, and the species is mouse"):
+        asked.beside(lambda _: ())(view, cohort.n_obs)
 
 
 def test_the_step_alone_keeps_no_panel(cohort, monkeypatch):

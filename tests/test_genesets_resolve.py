@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,28 @@ def test_lists_of_the_other_species_are_not_folded() -> None:
     found = resolve([*ANCHOR, "IFNA2", "ISG15"], ["Ifna2", "Isg15"])
     assert found.missing == ("Ifna2", "Isg15")
     assert any("another species" in note for note in found.notes)
+
+
+# --- one index for several calls ------------------------------------------------
+def test_threads_that_share_an_index_find_the_same() -> None:
+    """The index is kept between calls, and what of it is made late is made at once."""
+    names = ["CD19", "MyOwnGene", *(f"Thing{i}a" for i in range(20_000))]
+    for turn in range(3):
+        here = [*names, f"Only{turn}"]
+        resolve(here, ["CD19"])
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda _, at=here: resolve(at, ["MYOWNGENE"]).genes, range(4)))
+        assert found == [("MYOWNGENE",)] * 4
+
+
+def test_what_was_kept_is_of_these_names_only() -> None:
+    assert resolve(["CD19", "MS4A1"], ["MS4A1"]).columns == ((1,),)
+    assert resolve(["MS4A1", "CD19"], ["MS4A1"]).columns == ((0,),)
+    ids_, other = ["ENSG00000156738", "ENSG00000177455"], ["ENSG00000177455", "ENSG00000156738"]
+    assert resolve(["a", "b"], ["MS4A1"], ensembl=ids_).columns == ((0,),)
+    assert resolve(["a", "b"], ["MS4A1"], ensembl=other).columns == ((1,),)
+    with pytest.raises(ArgumentError, match=r"species=\['human'\]: scifn knows"):
+        resolve(["CD19"], ["CD19"], species=["human"])  # type: ignore[arg-type]
 
 
 # --- species --------------------------------------------------------------------

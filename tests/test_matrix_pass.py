@@ -367,6 +367,70 @@ def test_values_that_are_no_counts_are_kept_as_they_are(kernels):
     assert np.flatnonzero(~panel.exact).tolist() == [20]
 
 
+def test_batches_hold_values_that_are_stored_alike(kernels, monkeypatch):
+    monkeypatch.setattr(_storage, "BLOCK_NNZ", 30)
+    made = large()
+    made[20, 5] = 2.5
+    beside = _matrix.Beside(Seen(), np.array([False, True, True, False]))
+    panel = _matrix.one_pass(sp.csr_array(made), COLUMNS, included(), "counts", beside=beside)
+    want = expected(made)[0][:, [1, 2] if panel.beside else slice(None)]
+    np.testing.assert_array_equal(panel.held().toarray(), want)
+    plain = _matrix.one_pass(sp.csr_array(made), COLUMNS, included(), "counts")
+    np.testing.assert_array_equal(plain.held().toarray(), expected(made)[0])
+
+
+def test_large_blocks_are_dealt_out(kernels, monkeypatch):
+    """A block of far more cells than a batch is no work of a single thread."""
+    array = pytest.importorskip("dask.array")
+    monkeypatch.setattr(_pass, "GATHERED", 7)
+    made, seen = large(100), Seen()
+    beside = _matrix.Beside(seen, np.array([False, True, True, False]))
+    lazy = array.from_array(made, chunks=(100, -1))
+    panel = _matrix.one_pass(lazy, COLUMNS, included(), "counts", beside=beside)
+    values = expected(made)[0]
+    if panel.beside:
+        sizes = [rows.stop - rows.start for *_, rows in seen.runs.values()]
+        assert sorted(sizes) == [2, *[7] * 14]
+        np.testing.assert_array_equal(seen.joined()[0], values)
+        values = values[:, [1, 2]]
+    np.testing.assert_array_equal(panel.held().toarray(), values)
+
+
+def test_totals_stand_beside_numbers_too_large_to_be_taken_away_again(kernels):
+    made = np.zeros((6, 13))
+    made[:, 3] = [1, 2, 3, 0, 5, 6]
+    made[:, 12] = [1e16, 3e17, 0, 1e18, 7, 2.0**53]  # an antibody, so to say
+    panel = _matrix.one_pass(sp.csr_array(made), COLUMNS, included(), "counts")
+    assert panel.total.tolist() == [1, 2, 3, 0, 5, 6]
+    assert panel.n_genes.tolist() == [1, 1, 1, 0, 1, 1]
+
+
+def test_after_a_failure_nothing_more_is_read_or_worked_on(monkeypatch):
+    monkeypatch.setattr(_pass, "COMPILED", 0)
+    monkeypatch.setattr(_pass, "GATHERED", 1)
+    monkeypatch.setattr(_pass, "n_processors", lambda: 2)
+    calls, closed, read = [], [], _pass.map_rows
+
+    def watched(*args, **options):
+        try:
+            yield from read(*args, **options)
+        finally:
+            closed.append(True)
+
+    def fail(values, total, n_genes, rows):
+        calls.append(rows.start)
+        raise KeyError("no such thing")
+
+    monkeypatch.setattr(_pass, "map_rows", watched)
+    monkeypatch.setattr(_storage, "BLOCK_NNZ", 1)
+    beside = _matrix.Beside(fail, np.ones(4, dtype=bool))
+    with pytest.raises(KeyError, match="no such thing") as told:
+        _matrix.one_pass(sp.csr_array(large(100)), COLUMNS, included(), "counts", beside=beside)
+    assert len(calls) <= 4
+    assert closed == [True], "before the error is let go of"
+    del told
+
+
 def test_an_error_in_the_work_is_told(kernels):
     def fail(values, total, n_genes, rows):
         raise KeyError("no such thing")

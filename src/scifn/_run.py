@@ -158,6 +158,7 @@ def run(
     steps: dict[str, str] = {}
     _matrix.stage("cell identity")
     identity.apply(scratch, view)
+    del identity  # the tables that cells were called with
     steps["annotate"] = "done"
     _matrix.stage("evidence of production")
     lanes = sample if sample is not None else _lanes(scratch, donor, condition)

@@ -7,7 +7,7 @@ made again. Without one they run as dask was told to, by default in threads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial, reduce
 from typing import Any, Final, TypeVar
 from uuid import uuid4
@@ -90,7 +90,7 @@ def _head(rows: Any, n: int) -> Any:
 
 def dask_pass(
     matrix: Any, select: Any, weight: NDArray[np.float64], how: Any
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """What the one pass keeps, in parts that hold successive cells."""
     from scifn._matrix import _pass
 

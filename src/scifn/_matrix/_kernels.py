@@ -25,6 +25,8 @@ TRANSFORM: Final = {
 }  # fmt: skip
 #: A stored count of this value stands for one in the list of large ones.
 LARGE: Final = 255
+#: Whole numbers up to this are added up and taken away exactly.
+EXACT: Final = 2.0**53
 _U = np.uint64
 
 
@@ -80,8 +82,8 @@ def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int
     return total, seen, NOT_SORTED if back > 0 else FINE, off == 0
 
 
-# sums of whole numbers are exact, and of others only zero and the state matter: their order may
-# change
+# sums of whole numbers are exact (up to EXACT), and of others only zero and the state matter: their
+# order may change
 scan = compiled(_scan_of, fastmath={"reassoc"})
 
 
@@ -172,6 +174,10 @@ def _reduce_counts(
             n += _U(code[_U(indices[p])] != 1)
         less, fewer, filled = _emit(data, _U(0), indices, code, kept, n, values, columns, filled)
         total[i], n_genes[i] = everything - less, seen - fewer
+        if less > 0.0 and everything >= EXACT:
+            total[i] = 0.0
+            for p in range(start, stop):
+                total[i] += np.float64(data[p]) * (code[_U(indices[p])] & 1)
         ends[i], exact[i], one[i] = filled, whole, 1.0 if everything > 0 else np.inf
     return FINE
 

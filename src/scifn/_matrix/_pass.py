@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any
@@ -26,6 +27,9 @@ from scifn._matrix._storage import (
     is_column_compressed,
     is_dask,
 )
+
+#: What is kept of successive cells; closed where something fails, so that no file is read on.
+Parts = Generator[dict[str, Any], None, None]
 
 #: Cells from which a compiler pays: fewer are done before it is.
 COMPILED = 20_000
@@ -89,8 +93,7 @@ class Beside:
     ----------
     work
         Takes the values of successive cells, their totals, their numbers of genes, and which of
-        all cells they are; called in threads, about as many cells at a time as
-        :data:`GATHERED`.
+        all cells they are; called in threads, with some :data:`GATHERED` cells at a time.
     keep
         Columns of the panel that are needed afterwards.
     """
@@ -141,7 +144,7 @@ def one_pass(
     large = matrix.shape[0] >= COMPILED and select.n_stored <= MOST_COLUMNS
     how = _How(kind, recover, compiled=large)
     whole = large and (not is_dask(matrix) or seen_whole(matrix))
-    parts: Iterator[dict[str, Any]]
+    parts: Parts
     if is_dask(matrix):
         parts = dask_pass(matrix, select, weight, how)
     elif is_column_compressed(matrix) and not large:
@@ -149,7 +152,7 @@ def one_pass(
             _reduce(block.matrix, select[block.features], weight[block.features], how, whole=False)
             for block in blocks(matrix)
         )
-        parts = iter([reduce(_join, read)])
+        parts = (one for one in [reduce(_join, read)])
     else:
 
         def reduced(block: Any) -> dict[str, Any]:
@@ -161,8 +164,10 @@ def one_pass(
         return _finish(list(_gathered(parts)), spread, how)
     # what is read from a file comes more slowly, and takes no more memory than it must
     threads = min(n_processors(), MOST_WORKERS) if in_file(matrix) else n_processors()
-    parts = _worked_on(parts, beside, spread, threads)
-    panel = _finish(list(parts), Compact((), spread).only(beside.keep).spread, how)
+    # of few cells there are smaller batches, so that no processor has none
+    most = min(GATHERED, max(GATHERED // 4, -(-matrix.shape[0] // threads)))
+    kept = list(_worked_on(_cut_up(parts, most), beside, spread, threads, most))
+    panel = _finish(kept, Compact((), spread).only(beside.keep).spread, how)
     return replace(panel, beside=True)
 
 
@@ -342,15 +347,27 @@ _ROOM = _Room()
 
 def _gathered(parts: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Successive parts put together until they hold :data:`GATHERED` cells."""
-    for batch in _batches(parts):
+    for batch in _batches(parts, GATHERED):
         if isinstance(batch[0]["values"], Piece):
             yield _together(batch) | {"values": merged([part["values"] for part in batch])}
         else:
             yield from batch
 
 
-def _batches(parts: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Successive parts whose values are stored alike, until they hold :data:`GATHERED` cells."""
+def _cut_up(parts: Parts, most: int) -> Parts:
+    """The same, those of far more cells than ``most`` in several, which share their memory."""
+    with closing(parts):
+        for part in parts:
+            n = part["total"].size
+            step = n if n < 2 * most else most
+            for start in range(0, n, max(step, 1)):
+                rows = slice(start, min(start + step, n))
+                each = {key: part[key][rows] for key in ("total", "n_genes", "one", "exact")}
+                yield each | {"values": part["values"].rows(rows.start, rows.stop)}
+
+
+def _batches(parts: Iterable[dict[str, Any]], most: int) -> Iterator[list[dict[str, Any]]]:
+    """Successive parts whose values are stored alike, until they hold ``most`` cells."""
     batch: list[dict[str, Any]] = []
     n = 0
     for part in parts:
@@ -359,7 +376,7 @@ def _batches(parts: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
             batch, n = [], 0
         batch.append(part)
         n += part["total"].size
-        if n >= GATHERED:
+        if n >= most:
             yield batch
             batch, n = [], 0
     if batch:
@@ -381,11 +398,12 @@ def _together(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _worked_on(
-    parts: Iterator[dict[str, Any]], beside: Beside, spread: Any, threads: int
+    parts: Parts, beside: Beside, spread: Any, threads: int, most: int
 ) -> Iterator[dict[str, Any]]:
-    """Batches of which is left what is kept after the work on them.
+    """Batches of ``most`` cells, of which is left what is kept after the work on them.
 
     Each is worked on in a thread while the next ones are read; one at most waits for a thread.
+    Where something fails no more is begun, and nothing more is read.
     """
 
     def work(batch: list[dict[str, Any]], start: int) -> dict[str, Any]:
@@ -396,14 +414,17 @@ def _worked_on(
 
     waiting: deque[Future[dict[str, Any]]] = deque()
     start = 0
-    with one_thread_each, ThreadPoolExecutor(threads) as pool:
-        for batch in _batches(parts):
-            waiting.append(pool.submit(work, batch, start))
-            start += sum(part["total"].size for part in batch)
-            del batch
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        yield from (one.result() for one in waiting)
+    with one_thread_each, closing(parts), ThreadPoolExecutor(threads) as pool:
+        try:
+            for batch in _batches(parts, most):
+                waiting.append(pool.submit(work, batch, start))
+                start += sum(part["total"].size for part in batch)
+                del batch
+                while waiting and (len(waiting) > threads or waiting[0].done()):
+                    yield waiting.popleft().result()
+            yield from (one.result() for one in waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _levels(linear: Any) -> Any:

@@ -86,9 +86,10 @@ class Index:
     def any_case(self, name: str) -> list[int]:
         """Positions of the one feature name that differs by case only, if it is one."""
         if self.capitals is None:
-            self.capitals = defaultdict(set)
+            capitals: defaultdict[str, set[str]] = defaultdict(set)
             for known in self.by_name:
-                self.capitals[known.upper()].add(known)
+                capitals[known.upper()].add(known)
+            self.capitals = capitals  # at once: others may ask the same index
         hits = self.capitals.get(name.upper(), set())
         return self.by_name[next(iter(hits))] if len(hits) == 1 else []
 

@@ -24,7 +24,7 @@ from scifn.genesets._names import (
     take_apart,
     unrecognized,
 )
-from scifn.genesets._species import Decision, decide_species
+from scifn.genesets._species import Decision, check_species, decide_species
 
 __all__ = ["Resolution", "resolve"]
 
@@ -96,6 +96,7 @@ def resolve(
     >>> found.how["JCHAIN"]
     'previous'
     """
+    check_species(species)
     index, decision = _indexed(tuple(names), None if ensembl is None else tuple(ensembl), species)
     features, table, log = index.features, ids(decision.species), Log()
     mine = wanted.get(decision.species, ()) if isinstance(wanted, Mapping) else wanted

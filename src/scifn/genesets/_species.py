@@ -9,7 +9,7 @@ from scifn._errors import ArgumentError, GenesError
 from scifn.genesets._ids import SPECIES, Ids, ids
 from scifn.genesets._names import Features, examples
 
-__all__ = ["Decision", "decide_species"]
+__all__ = ["Decision", "check_species", "decide_species"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,19 @@ class Decision:
     notes: tuple[str, ...]
 
 
+def check_species(species: object) -> None:
+    """Refuse a species that is not known.
+
+    Raises
+    ------
+    ArgumentError
+        ``species`` is neither human nor mouse, nor None.
+    """
+    if species is not None and species not in SPECIES:
+        msg = f'species={species!r}: scifn knows "human" and "mouse".'
+        raise ArgumentError(msg)
+
+
 def decide_species(found: Features, species: str | None) -> Decision:
     """Decide by Ensembl IDs and genome prefixes, else by exact symbols, else by folded ones.
 
@@ -32,9 +45,7 @@ def decide_species(found: Features, species: str | None) -> Decision:
     GenesError
         The features are plainly of the other species.
     """
-    if species is not None and species not in SPECIES:
-        msg = f'species={species!r}: scifn knows "human" and "mouse".'
-        raise ArgumentError(msg)
+    check_species(species)
     marked = _marked(found)
     if marked.total():
         return _by_marks(found, species, marked)

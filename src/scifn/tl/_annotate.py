@@ -223,6 +223,7 @@ class Asked:
             return None
 
         def of(view: PanelView, n_cells: int) -> Beside:
+            self._check(view)
             self._calling = model.Calling(view, n_cells, self._said)
             return Beside(self._calling, frozenset(needed(view.species)))
 
@@ -230,9 +231,7 @@ class Asked:
 
     def apply(self, adata: AnnData, view: PanelView) -> None:
         """Call the cells, unless that was done as they were read, and write what was found."""
-        if self._protein is not None and view.species != "human":
-            msg = f"protein= is gated on human surface markers, and the species is {view.species}."
-            raise ArgumentError(msg)
+        self._check(view)
         result = self._called(view)
         surface, surface_calls = None, None
         if self._protein is not None:
@@ -253,9 +252,15 @@ class Asked:
         _write(adata, view, result, record)
         _write_surface(adata, surface)
 
+    def _check(self, view: PanelView) -> None:
+        if self._protein is not None and view.species != "human":
+            msg = f"protein= is gated on human surface markers, and the species is {view.species}."
+            raise ArgumentError(msg)
+
     def _called(self, view: PanelView) -> model.Annotation:
-        if view.beside and self._calling is not None:
-            return self._calling.annotation()
+        calling, self._calling = self._calling, None
+        if view.beside and calling is not None:
+            return calling.annotation()
         said = self._said
         if self._clusters == "leiden":
             said = replace(said, clusters=leiden(view, list(told.table_of(view.species).genes)))

@@ -7,12 +7,14 @@ import json
 import re
 
 import anndata as ad
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 
 import scifn
 from scifn import _keys as k
-from scifn.cli import main
+from scifn.cli import _write, main
 
 FILES = {
     "bounds.csv", "cells.h5ad", "coverage.csv", "crosstalk.csv", "donors.csv", "imbalance.csv",
@@ -149,3 +151,28 @@ def test_b_cells_only(shared_data, tmp_path):
     cells = ad.io.read_h5ad(tmp_path / "out" / "cells.h5ad")
     assert cells.obs[k.IFNA_EVIDENCE].eq("not_measurable").all()
     assert cells.obs[k.IFNA_UMI].isna().all()
+
+
+@pytest.mark.parametrize("name", [None, "barcode"])
+def test_names_of_cells_are_written_once_and_read_everywhere(name, tmp_path):
+    rng = np.random.default_rng(0)
+    obs = pd.DataFrame({"donor": pd.Categorical(["a", "b"] * 20)}, [f"c{i}" for i in range(40)])
+    obs.index.name = name
+    tables = {
+        "scifn_one": pd.DataFrame(rng.normal(size=(40, 2)), obs.index, ["x", "y"]),
+        "scifn_two": pd.DataFrame({"kind": pd.Categorical(["weak", "none"] * 20)}, obs.index),
+        "scifn_none": pd.DataFrame(index=obs.index),
+    }
+    array = rng.normal(size=(40, 3))
+    cells = ad.AnnData(obs=obs, obsm={**tables, "scifn_array": array}, uns={"scifn": {"a": 1}})
+    _write.write_cells(cells, tmp_path / "cells.h5ad")
+    again = ad.read_h5ad(tmp_path / "cells.h5ad")
+    pd.testing.assert_frame_equal(again.obs, cells.obs)
+    assert set(again.obsm) == {*tables, "scifn_array"}
+    for key in tables:
+        pd.testing.assert_frame_equal(again.obsm[key], cells.obsm[key])
+    np.testing.assert_array_equal(again.obsm["scifn_array"], array)
+    assert again.uns["scifn"]["a"] == 1
+    with h5py.File(tmp_path / "cells.h5ad") as file:
+        names = file["obs"][name or "_index"]
+        assert all(file["obsm"][key][name or "_index"] == names for key in tables)

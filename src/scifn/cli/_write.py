@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from scifn import _keys as k
 from scifn._errors import InputFileError, MissingKeyError, OverwriteError
 
@@ -117,15 +119,43 @@ def _fill(adata: AnnData, folder: Path, *, title: str | None, source: Mapping[st
         table.to_csv(folder / f"{name}.csv", index=False)
     cells = small(adata)
     with ThreadPoolExecutor(1) as beside:
-        # packing a million cells takes as long as the report, and lets go of the interpreter;
-        # harder packing makes their columns no smaller
-        written = beside.submit(
-            cells.write_h5ad, folder / "cells.h5ad", compression="gzip", compression_opts=1
-        )
+        # packing a million cells takes as long as the report, and lets go of the interpreter
+        written = beside.submit(write_cells, cells, folder / "cells.h5ad")
         report(adata, folder / REPORT, title=title)
         written.result()
     text = json.dumps(provenance(adata, source), indent=2, ensure_ascii=False, allow_nan=False)
     (folder / PROVENANCE).write_text(text + "\n", encoding="utf-8")
+
+
+def write_cells(cells: AnnData, path: Path) -> None:
+    """Write an h5ad file in which the names of the cells stand once.
+
+    Every table of obsm has them, too, and a million names take longer to write than the table, and
+    more room: there they are links to those of obs.
+    """
+    import anndata
+    import h5py
+    import pandas as pd
+
+    # harder packing makes the columns of cells no smaller
+    packed: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
+    tables = {key: x for key, x in cells.obsm.items() if isinstance(x, pd.DataFrame)}
+    rest = anndata.AnnData(
+        obs=cells.obs,
+        obsm={key: x for key, x in cells.obsm.items() if key not in tables},
+        uns=cells.uns,
+    )
+    rest.write_h5ad(path, **packed)
+    with h5py.File(path, "r+") as file:
+        names = file["obs"][file["obs"].attrs["_index"]]
+        for key, table in tables.items():
+            nameless = table.set_axis(np.zeros(len(table), dtype=np.int8), axis=0)
+            nameless.index.name = cells.obs.index.name
+            anndata.io.write_elem(file["obsm"], key, nameless, dataset_kwargs=packed)
+            written = file["obsm"][key]
+            index = written.attrs["_index"]
+            del written[index]
+            written[index] = names
 
 
 def small(adata: AnnData) -> AnnData:

@@ -30,7 +30,7 @@ def _total_of(
     data: Any, indices: Any, start: Any, stop: Any, genes: Any, all_genes: bool, counts: bool
 ) -> tuple[float, int]:
     """Sum over the genes of a cell, and the state of its values."""
-    total, state, whole = scan(data, indices, start, stop)
+    total, _, state, whole = scan(data, indices, start, stop)
     if state == _kernels.UNREADABLE:
         return 0.0, UNREADABLE
     if counts and not whole:

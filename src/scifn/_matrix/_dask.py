@@ -91,10 +91,9 @@ def _head(rows: Any, n: int) -> Any:
 def dask_pass(
     matrix: Any, select: Any, weight: NDArray[np.float64], how: Any
 ) -> Generator[dict[str, Any], None, None]:
-    """What the one pass keeps, in parts that hold successive cells."""
+    """What the one pass keeps of chunks of known sizes, in parts that hold successive cells."""
     from scifn._matrix import _pass
 
-    matrix = measured(matrix)
     if seen_whole(matrix):
         function = partial(_pass._reduce, select=select, weight=weight, how=how, whole=True)
         yield from (part for _, part in map_dask(matrix, function, as_stored=True))

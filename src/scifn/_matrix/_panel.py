@@ -234,14 +234,20 @@ class Compact:
         """
         asked = np.asarray(columns, dtype=np.int64)
         stored = self._single[asked]
-        wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
         if (stored >= 0).all() and np.unique(stored).size == stored.size:
+            wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
             wanted[stored] = np.arange(stored.size)
             return wanted, stored.size, None
-        mix = self.spread[:, asked].tocsr()
+        wanted, mix = self._used(asked)
+        return wanted, mix.shape[0], mix
+
+    def _used(self, columns: NDArray[np.int64]) -> tuple[NDArray[np.int32], Any]:
+        """Where stored columns go that make some columns up (-1: nowhere), and what is made up."""
+        mix = self.spread[:, columns].tocsr()
         used = np.flatnonzero(np.diff(mix.indptr) > 0)
+        wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
         wanted[used] = np.arange(used.size)
-        return wanted, used.size, mix[used]
+        return wanted, mix[used]
 
     def _take(self, wanted: NDArray[np.int32], n_columns: int, rows: Rows) -> Any:
         """CSR of the stored columns that are ``wanted``."""
@@ -322,11 +328,8 @@ class Compact:
 
     def only(self, kept: NDArray[np.bool_]) -> Compact:
         """Some of the columns."""
-        spread = self.spread[:, np.flatnonzero(kept)].tocsr()
-        used = np.flatnonzero(np.diff(spread.indptr) > 0)
-        wanted = np.full(self.spread.shape[0], -1, dtype=np.int32)
-        wanted[used] = np.arange(used.size)
-        return Compact(tuple(_cut(piece, wanted) for piece in self.pieces), spread[used])
+        wanted, spread = self._used(np.flatnonzero(kept))
+        return Compact(tuple(_cut(piece, wanted) for piece in self.pieces), spread)
 
     def part(self, rows: slice) -> Compact:
         """Some successive cells, which share its memory."""

@@ -149,8 +149,10 @@ def write_cells(cells: AnnData, path: Path) -> None:
     with h5py.File(path, "r+") as file:
         names = file["obs"][file["obs"].attrs["_index"]]
         for key, table in tables.items():
-            nameless = table.set_axis(np.zeros(len(table), dtype=np.int8), axis=0)
-            nameless.index.name = cells.obs.index.name
+            nameless = table.copy(deep=False)
+            nameless.index = pd.Index(
+                np.zeros(len(table), dtype=np.int8), name=cells.obs.index.name
+            )
             anndata.io.write_elem(file["obsm"], key, nameless, dataset_kwargs=packed)
             written = file["obsm"][key]
             index = written.attrs["_index"]

@@ -38,14 +38,13 @@ def check_species(species: object) -> None:
 def decide_species(found: Features, species: str | None) -> Decision:
     """Decide by Ensembl IDs and genome prefixes, else by exact symbols, else by folded ones.
 
+    ``species`` is one that :func:`check_species` lets pass.
+
     Raises
     ------
-    ArgumentError
-        ``species`` is neither human nor mouse.
     GenesError
         The features are plainly of the other species.
     """
-    check_species(species)
     marked = _marked(found)
     if marked.total():
         return _by_marks(found, species, marked)

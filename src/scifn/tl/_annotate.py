@@ -258,9 +258,8 @@ class Asked:
             raise ArgumentError(msg)
 
     def _called(self, view: PanelView) -> model.Annotation:
-        calling, self._calling = self._calling, None
-        if view.beside and calling is not None:
-            return calling.annotation()
+        if view.beside and self._calling is not None:
+            return self._calling.annotation()
         said = self._said
         if self._clusters == "leiden":
             said = replace(said, clusters=leiden(view, list(told.table_of(view.species).genes)))

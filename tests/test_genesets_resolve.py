@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from scifn import genesets
 from scifn._errors import ArgumentError, GenesError
 from scifn.genesets._ids import approved, ids, ortholog
-from scifn.genesets._resolve import Resolution, resolve
+from scifn.genesets._resolve import Resolution, _indexed, resolve
 from scifn.genesets._sets import panel
 
 IFNA = {
@@ -225,8 +226,25 @@ def test_lists_of_the_other_species_are_not_folded() -> None:
 
 
 # --- one index for several calls ------------------------------------------------
+def test_what_is_made_late_of_an_index_is_seen_when_it_is_whole() -> None:
+    """Threads share an index that is kept between calls."""
+    index, _ = _indexed(("CD19", "MyOwnGene", "Thing1a", "late"), None, None)
+    unseen = []
+
+    class Names(dict[str, list[int]]):
+        def __iter__(self) -> Iterator[str]:
+            for name in super().__iter__():
+                unseen.append(index.capitals is None)
+                yield name
+
+    index.by_name = Names(index.by_name)
+    assert index.any_case("MYOWNGENE") == [1]
+    assert unseen == [True] * 4
+    assert index.any_case("MYOWNGENE") == [1]
+    assert len(unseen) == 4
+
+
 def test_threads_that_share_an_index_find_the_same() -> None:
-    """The index is kept between calls, and what of it is made late is made at once."""
     names = ["CD19", "MyOwnGene", *(f"Thing{i}a" for i in range(20_000))]
     for turn in range(3):
         here = [*names, f"Only{turn}"]

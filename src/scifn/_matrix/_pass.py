@@ -403,7 +403,7 @@ def _worked_on(
     """Batches of ``most`` cells, of which is left what is kept after the work on them.
 
     Each is worked on in a thread while the next ones are read; one at most waits for a thread.
-    Where something fails no more is begun, and nothing more is read.
+    Where something fails nothing more is read.
     """
 
     def work(batch: list[dict[str, Any]], start: int) -> dict[str, Any]:
@@ -415,16 +415,13 @@ def _worked_on(
     waiting: deque[Future[dict[str, Any]]] = deque()
     start = 0
     with one_thread_each, closing(parts), ThreadPoolExecutor(threads) as pool:
-        try:
-            for batch in _batches(parts, most):
-                waiting.append(pool.submit(work, batch, start))
-                start += sum(part["total"].size for part in batch)
-                del batch
-                while waiting and (len(waiting) > threads or waiting[0].done()):
-                    yield waiting.popleft().result()
-            yield from (one.result() for one in waiting)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        for batch in _batches(parts, most):
+            waiting.append(pool.submit(work, batch, start))
+            start += sum(part["total"].size for part in batch)
+            del batch
+            while waiting and (len(waiting) > threads or waiting[0].done()):
+                yield waiting.popleft().result()
+        yield from (one.result() for one in waiting)
 
 
 def _levels(linear: Any) -> Any:

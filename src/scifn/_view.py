@@ -156,15 +156,10 @@ class PanelView:
         """Sum over those of ``genes`` that are measured; zeros if none is."""
         return self.sums([self.found(genes)])[:, 0]
 
-    def sums(
-        self, groups: Sequence[Sequence[str]], *, detected: bool = False
-    ) -> NDArray[np.float64]:
-        """Sum over the genes of each group (all must be measured), cells x groups.
-
-        With ``detected``, the number of them above zero.
-        """
+    def sums(self, groups: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+        """Sum over the genes of each group (all must be measured), cells x groups."""
         ones = [dict.fromkeys(genes, 1.0) for genes in groups]
-        return self.values.dot(self._weights(ones), detected=detected)
+        return self.values.dot(self._weights(ones))
 
     def weighed(self, columns: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
         """Weighted sum of the genes of each column (all must be measured), cells x columns."""

@@ -60,15 +60,15 @@ add_rows = compiled(_add_rows)
 
 def _add_up(
     data: Any, genes: Any, indptr: Any, starts: Any, columns: Any, weights: Any,
-    long: Any, longest: Any, sums: Any, seen: Any,
+    long: Any, longest: Any, short: Any, sums: Any, seen: Any,
 ) -> None:  # fmt: skip
     """Weighted sums, and genes above zero, of each column (rows of the result) in each cell.
 
     A gene weighs in the ``columns`` from ``starts[gene]`` to ``starts[gene + 1]``, and few do. The
     column ``longest`` is one in which many do, with the weights ``long``. Which values are of the
-    few is noted down first, without a branch that no processor can guess.
+    few is noted down in ``short`` first, without a branch that no processor can guess: it has a
+    place more than there are genes.
     """
-    short = np.empty(long.size + 1, dtype=np.int64)
     for i in range(indptr.size - 1):
         total, n, held = 0.0, 0, 0
         for p in range(_U(indptr[i]), _U(indptr[_U(i) + _U(1)])):
@@ -91,7 +91,7 @@ add_up = compiled(_add_up)
 
 def _judge(
     found: Any, n_columns: Any, log_priors: Any, starts: Any, conditions: Any, holds: Any,
-    subset_of: Any, type_of: Any, doubles: Any, out: Any, best_double: Any,
+    subset_of: Any, type_of: Any, doubles: Any, share: Any, out: Any, best_double: Any,
 ) -> None:  # fmt: skip
     """Posterior of the types of cells, of which some components ask that conditions hold.
 
@@ -102,12 +102,14 @@ def _judge(
     out among them as those within say, and components are added up to types (rows of ``out``). A
     cell that nothing is left of gets zeros.
     ``best_double`` is the likeliest of the components ``doubles``, the first of equals.
+    ``share`` is room to work in, a place a column.
     """
-    n, n_within = found.shape[1], subset_of.size
-    share = np.empty(n)
+    n_within = subset_of.size
     for i in range(found.shape[0]):
-        share[:] = 0.0
-        for first, stop in ((0, n_within), (n_within, n_columns[i])):
+        for c in range(n_columns[i], share.size):
+            share[c] = 0.0
+        first, stop = 0, n_within
+        for _ in range(2):
             best, total = -np.inf, 0.0
             for c in range(first, stop):
                 may = True
@@ -121,6 +123,7 @@ def _judge(
                 total += share[c]
             for c in range(first, stop):
                 share[c] = share[c] / total if total > 0.0 else 0.0
+            first, stop = n_within, n_columns[i]
         together = 0.0
         for s in range(n_within):
             together += share[n_within + subset_of[s]]

@@ -298,9 +298,10 @@ def _judged(
     holds = np.array([cells for _, cells in asked], dtype=bool).reshape(len(asked), n)
     doubles, has_pdc = _doubles(model)
     posterior, best = np.empty((int(type_of.max()) + 1, n)), np.zeros(n, dtype=np.int64)
+    share = np.empty(found.found.shape[1])
     judge(
         found.found, found.n_columns, priors, starts, at[order], holds,
-        np.array(subsets, dtype=np.int64), type_of, doubles, posterior, best,
+        np.array(subsets, dtype=np.int64), type_of, doubles, share, posterior, best,
     )  # fmt: skip
     return posterior.T, has_pdc[best] if doubles.size else np.zeros(n, dtype=bool)
 

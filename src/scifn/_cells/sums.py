@@ -71,7 +71,8 @@ def _compiled(values: Any, weights: Any) -> tuple[Floats, Floats]:
     csr = csc.tocsr()
     starts, columns = csr.indptr.astype(np.int64), csr.indices.astype(np.int64)
     weigh = csr.data.astype(np.float64)
-    add_up(*arrays(values), starts, columns, weigh, long, longest, sums, seen)
+    short = np.empty(long.size + 1, dtype=np.int64)
+    add_up(*arrays(values), starts, columns, weigh, long, longest, short, sums, seen)
     return sums, seen
 
 

@@ -16,8 +16,9 @@ import numpy as np
 from scifn._matrix._numba import compiled
 from scifn._matrix._scale import MAX_UNIT, TOLERANCE
 
-#: What the first two kernels return: all is well, or why a block cannot be read as it is.
-FINE, UNREADABLE, NOT_SORTED = 0, 1, 2
+#: What the first two kernels return: all is well, why a block cannot be read as it is, or that
+#: columns of the panel must be put in order by :data:`merge`.
+FINE, UNREADABLE, NOT_SORTED, TO_MERGE = 0, 1, 2, 3
 #: How a value becomes linear, by the kind of scale.
 TRANSFORM: Final = {
     "counts": 0, "fractional counts": 0, "normalized": 0,
@@ -87,25 +88,15 @@ def _scan_of(data: Any, indices: Any, start: Any, stop: Any) -> tuple[float, int
 scan = compiled(_scan_of, fastmath={"reassoc"})
 
 
-def _longest(indptr: Any) -> int:
-    """Values of the longest row."""
-    n = 0
-    for i in range(indptr.size - 1):
-        n = max(n, indptr[i + 1] - indptr[i])
-    return n
-
-
-longest = compiled(_longest)
-
-
 def _emit_of(
     data: Any, first: Any, indices: Any, code: Any, kept: Any, n: Any,
     values: Any, columns: Any, filled: Any,
-) -> tuple[float, int, Any]:  # fmt: skip
-    """Sum and number of features above zero that are not counted, and end of the row in the panel.
+) -> tuple[float, int, Any, int]:  # fmt: skip
+    """Write what a row holds of the panel; the ``n`` places in ``kept`` are looked at.
 
-    Of a row the ``n`` places in ``kept`` are looked at. What is not wanted is written over by the
-    next, so that there is no branch to guess.
+    Returns sum and number of the features above zero that are not counted, where the row ends in
+    the panel, and in how many places its columns are out of order. What is not wanted is written
+    over by the next, so that there is no branch to guess.
     """
     less = 0.0
     fewer: Any = 0
@@ -123,45 +114,25 @@ def _emit_of(
     back = 0
     for q in range(begin + _U(1), filled):
         back += columns[q] <= columns[q - _U(1)]
-    if back > 0:
-        filled = _merge(values, columns, begin, filled)
-    return less, fewer, filled
+    return less, fewer, filled, back
 
 
-def _merge_row(values: Any, columns: Any, begin: Any, end: Any) -> Any:
-    """Put the columns of a row in order, of which few are out of it, and add up equal ones."""
-    for p in range(begin + _U(1), end):
-        value, column = values[p], columns[p]
-        q: Any = p
-        while q > begin and columns[q - _U(1)] > column:
-            values[q], columns[q] = values[q - _U(1)], columns[q - _U(1)]
-            q -= _U(1)
-        values[q], columns[q] = value, column
-    last = begin
-    for p in range(begin + _U(1), end):
-        if columns[p] == columns[last]:
-            values[last] += values[p]
-        else:
-            last += _U(1)
-            values[last], columns[last] = values[p], columns[p]
-    return last + _U(1)
-
-
-_merge = compiled(_merge_row)
 _emit = compiled(_emit_of)
 
 
 def _reduce_counts(
-    data: Any, indices: Any, indptr: Any, code: Any,
+    data: Any, indices: Any, indptr: Any, code: Any, kept: Any,
     values: Any, columns: Any, ends: Any, total: Any, n_genes: Any, exact: Any, one: Any,
 ) -> Any:  # fmt: skip
     """Panel, total and unit of every row of a CSR block of counts; the last seven are written to.
 
     ``code[j]`` is twice the panel column of feature j, counted from 1 (0: none), plus one if j
-    counts towards the total. A column may be fed by several features. ``values`` and ``columns``
-    need one place more than there can be values.
+    counts towards the total. A column may be fed by several features: then it may stand in a row
+    more than once. ``values`` and ``columns`` need one place more than there can be values;
+    ``kept`` is room to work in, a place more than values of the longest row.
     """
-    filled, kept = _U(0), np.empty(longest(indptr) + 1, dtype=np.uint64)
+    filled = _U(0)
+    disorder = 0
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
         everything, seen, state, whole = scan(data, indices, start, stop)
@@ -172,28 +143,33 @@ def _reduce_counts(
         for p in range(start, stop):
             kept[n] = p
             n += _U(code[_U(indices[p])] != 1)
-        less, fewer, filled = _emit(data, _U(0), indices, code, kept, n, values, columns, filled)
+        less, fewer, filled, back = _emit(
+            data, _U(0), indices, code, kept, n, values, columns, filled
+        )
+        disorder += back
         total[i], n_genes[i] = everything - less, seen - fewer
         if less > 0.0 and everything >= EXACT:
             total[i] = 0.0
             for p in range(start, stop):
                 total[i] += np.float64(data[p]) * (code[_U(indices[p])] & 1)
         ends[i], exact[i], one[i] = filled, whole, 1.0 if everything > 0 else np.inf
-    return FINE
+    return TO_MERGE if disorder > 0 else FINE
 
 
 reduce_counts = compiled(_reduce_counts)
 
 
 def _reduce_linear(
-    data: Any, indices: Any, indptr: Any, code: Any, transform: int, recover: bool, row: Any,
+    data: Any, indices: Any, indptr: Any, code: Any, kept: Any,
+    transform: int, recover: bool, row: Any,
     values: Any, columns: Any, ends: Any, total: Any, n_genes: Any, exact: Any, one: Any,
 ) -> Any:  # fmt: skip
     """As :data:`reduce_counts` of values on another scale, with the unit of each row.
 
     ``row`` is room to work in, a place a value of the longest row.
     """
-    filled, kept = _U(0), np.empty(row.size + 1, dtype=np.uint64)
+    filled = _U(0)
+    disorder = 0
     for i in range(ends.size):
         start, stop = _U(indptr[i]), _U(indptr[i + 1])
         _, _, state, _ = scan(data, indices, start, stop)
@@ -215,14 +191,41 @@ def _reduce_linear(
             kept[n] = p
             n += _U(here > 1)
         total[i], n_genes[i] = sum_, seen
-        _, _, filled = _emit(row, start, indices, code, kept, n, values, columns, filled)
+        _, _, filled, back = _emit(row, start, indices, code, kept, n, values, columns, filled)
+        disorder += back
         ends[i], one[i], exact[i] = filled, smallest, smallest == np.inf
         if recover and smallest < np.inf:
             one[i], exact[i] = _unit(row, stop - start, smallest)
-    return FINE
+    return TO_MERGE if disorder > 0 else FINE
 
 
 reduce_linear = compiled(_reduce_linear)
+
+
+def _merge(values: Any, columns: Any, ends: Any) -> None:
+    """Put the columns of every row in order, of which few are out of it, and add up equal ones."""
+    begin, filled = _U(0), _U(0)
+    for i in range(ends.size):
+        end = _U(ends[i])
+        first = filled
+        for p in range(begin, end):
+            value, column = values[p], columns[p]
+            place: Any = filled
+            while place > first and columns[place - _U(1)] > column:
+                place -= _U(1)
+            if place > first and columns[place - _U(1)] == column:
+                values[place - _U(1)] += value
+                continue
+            free: Any = filled
+            while free > place:
+                values[free], columns[free] = values[free - _U(1)], columns[free - _U(1)]
+                free -= _U(1)
+            values[place], columns[place] = value, column
+            filled += _U(1)
+        begin, ends[i] = end, filled
+
+
+merge = compiled(_merge)
 
 
 def _pack(values: Any, ends: Any, small: Any, large: Any, marks: Any) -> int:
@@ -251,18 +254,19 @@ pack = compiled(_pack)
 
 
 def _cut(
-    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, wanted: Any,
+    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, rows: Any, wanted: Any,
     kept: Any, places: Any, ends: Any, kept_large: Any, kept_marks: Any,
 ) -> Any:  # fmt: skip
-    """Some columns of every row, as they are stored; ``wanted[column]`` is where one goes, or -1.
+    """Some columns of some rows, as they are stored; ``wanted[column]`` is where one goes, or -1.
 
     The last five are written to, ``kept`` and ``places`` with a place more than there can be
     values. Returns how many large ones are left.
     """
     n, m = _U(0), _U(0)
-    for i in range(ends.size):
-        mark, kept_marks[i] = marks[i], m
-        for p in range(_U(indptr[i]), _U(indptr[i + 1])):
+    for k in range(rows.size):
+        i = _U(rows[k])
+        mark, kept_marks[k] = marks[i], m
+        for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
             place = wanted[columns[p]]
             if large.size > 0 and data[p] == LARGE:
                 kept_large[m] = large[mark]
@@ -270,76 +274,29 @@ def _cut(
                 mark += 1
             kept[n], places[n] = data[p], place
             n += _U(place >= 0)
-        ends[i] = n
+        ends[k] = n
     return m
 
 
 cut = compiled(_cut)
 
 
-def _pick(columns: Any, start: Any, stop: Any, weighs: Any, kept: Any) -> Any:
-    """Write to ``kept`` where the values of a row are whose column weighs; returns how many.
-
-    What is not wanted is written over by the next: there is no branch to guess.
-    """
-    n = _U(0)
-    for p in range(start, stop):
-        kept[n] = p
-        n += _U(weighs[columns[p]])
-    return n
-
-
-pick = compiled(_pick)
-
-
-def _select(
-    data: Any, columns: Any, indptr: Any, large: Any, marks: Any, rows: Any, wanted: Any,
-    values: Any, places: Any, ends: Any,
-) -> Any:  # fmt: skip
-    """Some columns of some rows; ``wanted[column]`` is where a column goes, or -1."""
-    n, kept, weighs = _U(0), np.empty(longest(indptr) + 1, dtype=np.uint64), wanted >= 0
-    for k in range(rows.size):
-        i = _U(rows[k])
-        q, mark = _U(indptr[i]), marks[i]
-        for at in range(pick(columns, q, _U(indptr[i + _U(1)]), weighs, kept)):
-            p = kept[at]
-            value = np.float32(data[p])
-            if large.size > 0 and data[p] == LARGE:
-                while q < p:  # how many there are since the last large one of the row
-                    mark += data[q] == LARGE
-                    q += _U(1)
-                value = large[mark]
-            values[n], places[n] = value, wanted[columns[p]]
-            n += _U(1)
-        ends[k] = n
-    return n
-
-
-select = compiled(_select)
-
-
-def _count(columns: Any, indptr: Any, rows: Any, wanted: Any) -> int:
-    """Number of values that :data:`select` finds."""
-    n = 0
-    for k in range(rows.size):
-        i = _U(rows[k])
-        for p in range(_U(indptr[i]), _U(indptr[i + _U(1)])):
-            n += wanted[columns[p]] >= 0
-    return n
-
-
-count = compiled(_count)
-
-
 def _dot(
     data: Any, columns: Any, indptr: Any, large: Any, marks: Any,
-    starts: Any, groups: Any, weights: Any, detected: bool, out: Any,
+    weighs: Any, starts: Any, groups: Any, weights: Any, kept: Any, out: Any,
 ) -> None:  # fmt: skip
-    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on."""
-    kept, weighs = np.empty(longest(indptr) + 1, dtype=np.uint64), starts[1:] > starts[:-1]
+    """Add up weighted columns; column c has ``weights`` in ``groups`` from ``starts[c]`` on.
+
+    ``weighs[c]`` says whether it has any. Where the values of a row are that weigh is written to
+    ``kept`` first, which has room for the longest row and one more: what is not wanted is written
+    over by the next, so that there is no branch to guess.
+    """
     for i in range(indptr.size - 1):
-        q, mark = _U(indptr[i]), marks[i]
-        for at in range(pick(columns, q, _U(indptr[i + 1]), weighs, kept)):
+        n, q, mark = _U(0), _U(indptr[i]), marks[i]
+        for p in range(q, _U(indptr[i + 1])):
+            kept[n] = p
+            n += _U(weighs[columns[p]])
+        for at in range(n):
             p = kept[at]
             value: Any = np.float64(data[p])
             if large.size > 0 and data[p] == LARGE:
@@ -347,8 +304,6 @@ def _dot(
                     mark += data[q] == LARGE
                     q += _U(1)
                 value = np.float64(large[mark])
-            if detected:
-                value = 1.0
             c = _U(columns[p])
             for w in range(_U(starts[c]), _U(starts[c + _U(1)])):
                 out[_U(i), _U(groups[w])] += value * weights[w]

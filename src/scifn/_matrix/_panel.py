@@ -43,13 +43,9 @@ class Plain:
         values = self.matrix if rows is None else self.matrix[rows]
         return values[:, list(columns)].tocsr()
 
-    def dot(self, weights: Floats, *, detected: bool = False) -> Floats:
-        """Product with ``weights`` (columns x groups); of what is above zero if ``detected``."""
-        values = self.matrix
-        if detected:
-            values = values.copy()
-            values.data = (values.data > 0).astype(np.float32)
-        return np.asarray(values @ weights, dtype=np.float64)
+    def dot(self, weights: Floats) -> Floats:
+        """Product with ``weights`` (columns x groups)."""
+        return np.asarray(self.matrix @ weights, dtype=np.float64)
 
     def by_group(self, columns: Sequence[int], groups: NDArray[np.int64], n_groups: int) -> Floats:
         """Sums of some columns over the cells of each group, groups x columns; -1 is no group."""
@@ -138,16 +134,19 @@ def merged(pieces: Sequence[Piece]) -> Piece:
     )  # fmt: skip
 
 
-def _cut(piece: Piece, wanted: NDArray[np.int32]) -> Piece:
-    """Columns of a piece, each at its ``wanted`` place (-1: nowhere)."""
+def _cut(piece: Piece, wanted: NDArray[np.int32], rows: NDArray[np.int64] | None = None) -> Piece:
+    """Columns of a piece, each at its ``wanted`` place (-1: nowhere), of all or of some cells."""
     from scifn._matrix import _kernels
 
-    most = int(piece.indptr[-1] - piece.indptr[0]) + 1
+    lengths = np.diff(piece.indptr)
+    rows = np.arange(piece.n_rows) if rows is None else rows
+    most = int(lengths[rows].sum()) + 1
     data, columns = np.empty(most, dtype=piece.data.dtype), np.empty(most, dtype=np.uint16)
-    ends, marks = (np.empty(piece.n_rows, dtype=np.int64) for _ in range(2))
-    large = np.empty(piece.large.size + 1, dtype=np.float32)
+    ends, marks = (np.empty(rows.size, dtype=np.int64) for _ in range(2))
+    # a cell may be asked for twice
+    large = np.empty(most if piece.large.size else 1, dtype=np.float32)
     n_large = _kernels.cut(
-        piece.data, piece.columns, piece.indptr, piece.large, piece.marks, wanted,
+        piece.data, piece.columns, piece.indptr, piece.large, piece.marks, rows, wanted,
         data, columns, ends, large, marks,
     )  # fmt: skip
     n = int(ends[-1]) if ends.size else 0
@@ -278,48 +277,43 @@ class Compact:
     ) -> Any:
         from scifn._matrix import _kernels
 
-        def size(one: tuple[Piece, NDArray[np.int64]]) -> int:
-            return int(_kernels.count(one[0].columns, one[0].indptr, one[1], wanted))
+        def cut(one: tuple[Piece, NDArray[np.int64]]) -> Piece:
+            return _cut(one[0], wanted, one[1])
 
-        sizes = mapped(size, found, n_processors())
-        n_rows = [rows.size for _, rows in found]
-        at, first = np.cumsum([0, *sizes]), np.cumsum([0, *n_rows])
+        cuts = list(mapped(cut, found, n_processors()))
+        at = np.cumsum([0, *(piece.data.size for piece in cuts)])
         data = np.empty(at[-1], dtype=np.float32)
-        indptr = np.zeros(first[-1] + 1, dtype=np.int64)
         narrow = max(int(at[-1]), n_columns) < 2**31
         places = np.empty(at[-1], dtype=np.int32 if narrow else np.int64)
 
         def fill(i: int) -> None:
-            piece, rows = found[i]
-            mine, ends = slice(at[i], at[i + 1]), indptr[1 + first[i] : 1 + first[i + 1]]
-            _kernels.select(
-                piece.data, piece.columns, piece.indptr, piece.large, piece.marks, rows, wanted,
-                data[mine], places[mine], ends,
-            )  # fmt: skip
-            ends += at[i]
+            mine = slice(at[i], at[i + 1])
+            data[mine], places[mine] = cuts[i].data, cuts[i].columns
+            if cuts[i].large.size:
+                data[mine][cuts[i].data == _kernels.LARGE] = cuts[i].large
 
-        list(mapped(fill, range(len(found)), n_processors()))
-        indptr = indptr.astype(places.dtype)
-        return sp.csr_array((data, places, indptr), shape=(int(first[-1]), n_columns), copy=False)
+        list(mapped(fill, range(len(cuts)), n_processors()))
+        ends = [start + piece.indptr[1:] for start, piece in zip(at, cuts, strict=False)]
+        indptr = np.concatenate([[0], *ends]).astype(places.dtype)
+        shape = (indptr.size - 1, n_columns)
+        return sp.csr_array((data, places, indptr), shape=shape, copy=False)
 
-    def dot(self, weights: Floats, *, detected: bool = False) -> Floats:
-        """Product with ``weights`` (columns x groups); of what is above zero if ``detected``."""
+    def dot(self, weights: Floats) -> Floats:
+        """Product with ``weights`` (columns x groups)."""
         from scifn._matrix import _kernels
 
-        if detected and (self._single < 0).any():
-            used = np.flatnonzero(np.any(weights != 0, axis=1))
-            if (self._single[used] < 0).any():
-                return Plain(self.select(used.tolist())).dot(weights[used], detected=True)
         of_stored = sp.csr_array(self.spread @ np.asarray(weights, dtype=np.float64))
         of_stored.eliminate_zeros()
         out = np.zeros((self.shape[0], weights.shape[1]))
-        groups = of_stored.indices.astype(np.int64)
+        starts, groups = of_stored.indptr.astype(np.int64), of_stored.indices.astype(np.int64)
+        weighs = starts[1:] > starts[:-1]
 
         def add(i: int) -> None:
             piece = self.pieces[i]
+            kept = np.empty(np.diff(piece.indptr).max(initial=0) + 1, dtype=np.uint64)
             _kernels.dot(
                 piece.data, piece.columns, piece.indptr, piece.large, piece.marks,
-                of_stored.indptr.astype(np.int64), groups, of_stored.data, detected,
+                weighs, starts, groups, of_stored.data, kept,
                 out[self.starts[i] : self.starts[i + 1]],
             )  # fmt: skip
 

@@ -307,13 +307,17 @@ def _reduce_compiled(
     values, columns = _ROOM.of(most)
     ends, n_genes = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
     total, exact = np.empty(n_rows), np.empty(n_rows, dtype=bool)
-    held = (block.data, block.indices, block.indptr.astype(np.int64), select.code(weight))
+    longest = lengths.max(initial=0)
+    held = (
+        block.data, block.indices, block.indptr.astype(np.int64), select.code(weight),
+        np.empty(longest + 1, dtype=np.uint64),
+    )  # fmt: skip
     one = np.empty(n_rows)
     kept = (values, columns, ends, total, n_genes, exact, one)
     if how.kind == "counts":
         status = _kernels.reduce_counts(*held, *kept)
     else:
-        row = np.empty(lengths.max(initial=0))
+        row = np.empty(longest)
         transform = _kernels.TRANSFORM[how.kind]
         status = _kernels.reduce_linear(*held, transform, how.recover, row, *kept)
     if status == _kernels.UNREADABLE:
@@ -323,6 +327,8 @@ def _reduce_compiled(
         block = as_csr(block)
         block = block if block.has_sorted_indices else block.sorted_indices()
         return _reduce_compiled(block, select, weight, how)
+    if status == _kernels.TO_MERGE:
+        _kernels.merge(values, columns, ends)
     filled = int(ends[-1]) if n_rows else 0
     into = packed if how.kind == "counts" and exact.all() else unpacked
     piece = into(values[:filled], columns[:filled], ends)

@@ -328,7 +328,7 @@ def test_a_chunk_is_decoded_once(step, monkeypatch):
             return values[part]
 
     monkeypatch.setattr(_files, "chunk_rows", lambda array: step)
-    forward = _files.Forward(Chunked())
+    forward = _files.Forward(Chunked(), lender, pool)
     ends = [0, 1, 1, 50, 64, 65, 130, 200]
     for start, stop in pairwise(ends):
         assert (forward.read(start, stop) == values[start:stop]).all()

@@ -13,9 +13,10 @@ from scifn._matrix._files import LEAST_BYTES, within
 from scifn._matrix._panel import Held, Plain
 from scifn._matrix._pass import COMPILED, Beside, Panel, Unreadable, one_pass, unreadable_rows
 from scifn._matrix._progress import stage, watch
-from scifn._matrix._rows import map_rows, mapped, n_processors, reads_by_column, split_rows
+from scifn._matrix._rows import map_rows, reads_by_column, split_rows
 from scifn._matrix._scale import FRACTIONAL, LINEARIZE, USABLE, Scale, sniff
 from scifn._matrix._storage import blocks, sample_rows, storage_name
+from scifn._matrix._threads import mapped, n_processors
 
 __all__ = [
     "COMPILED",

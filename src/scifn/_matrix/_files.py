@@ -20,7 +20,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
+from scifn._matrix._hdf5 import chunks_of
+from scifn._matrix._memory import Lender, assembled
 from scifn._matrix._progress import note
+from scifn._matrix._threads import n_processors
 
 Item = TypeVar("Item")
 Ints = NDArray[np.int64]
@@ -89,24 +92,26 @@ def compressed(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice
     most = min(most, FILE_NNZ) if matrix.format == "csr" else most
     data, indices = group["data"], group["indices"]
     size = block_nnz(most, data.dtype.itemsize + indices.dtype.itemsize, workers)
-    indptr = _indptr(matrix)
-    return _compressed(matrix, indptr, Forward(data), Forward(indices), size)
+    return _compressed(matrix, _indptr(matrix), size, AHEAD + workers)
 
 
-def _compressed(
-    matrix: Any, indptr: Ints, data: Forward, indices: Forward, size: int
-) -> Iterator[tuple[slice, Any]]:
+def _compressed(matrix: Any, indptr: Ints, size: int, held: int) -> Iterator[tuple[slice, Any]]:
+    """Parts of ``size`` values, of which ``held`` may be held at a time."""
     across = matrix.shape[1] if matrix.format == "csr" else matrix.shape[0]
     kind = sp.csr_array if matrix.format == "csr" else sp.csc_array
-    for part in cuts(indptr, size):
-        start, stop = int(indptr[part.start]), int(indptr[part.stop])
-        ends = indptr[part.start : part.stop + 1] - start
-        if stop - start < 2**31:
-            ends = ends.astype(np.int32)
-        shape = (part.stop - part.start, across)
-        values, places = data.read(start, stop), indices.read(start, stop)
-        shape = shape if matrix.format == "csr" else shape[::-1]
-        yield part, kind((values, places, ends), shape=shape, copy=False)
+    lender = Lender(2 * held)
+    with ThreadPoolExecutor(n_processors(), thread_name_prefix="scifn-unpack") as pool:
+        data, indices = (Forward(matrix.group[name], lender, pool) for name in ("data", "indices"))
+        for part in cuts(indptr, size):
+            start, stop = int(indptr[part.start]), int(indptr[part.stop])
+            ends = indptr[part.start : part.stop + 1] - start
+            shape = (part.stop - part.start, across)
+            shape = shape if matrix.format == "csr" else shape[::-1]
+            values, places = data.read(start, stop), indices.read(start, stop)
+            block = assembled(kind, shape, values, places, ends)
+            del values, places  # memory is lent anew when nobody holds it
+            yield part, block
+            del block
 
 
 def _indptr(matrix: Any) -> Ints:
@@ -163,10 +168,18 @@ class Forward:
     """An array in a file that is read from its start to its end, each chunk once.
 
     What was decoded of a chunk beyond the values asked for is kept for the next reading.
+
+    Parameters
+    ----------
+    array
+        One-dimensional array of a file.
+    lender, pool
+        Where values are read to, and threads that unpack them, where that is up to us.
     """
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, lender: Lender, pool: ThreadPoolExecutor) -> None:
+        self._array, self._lender, self._pool = array, lender, pool
+        self._chunks = chunks_of(array)
         self._step = chunk_rows(array)
         self._kept: NDArray[Any] = np.empty(0, dtype=array.dtype)
         self._at = 0  # first place of what is kept
@@ -174,17 +187,26 @@ class Forward:
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Values from ``start`` to ``stop``."""
         if self._step <= 1:
-            return np.asarray(self._array[start:stop])
+            return self._read(self._kept, start, stop)
         known = self._at + self._kept.size
         if not self._at <= start <= known:  # not where the last reading ended
             self._kept, known = self._kept[:0], start
         else:
             self._kept = self._kept[start - self._at :]
         end = max(known, min(-(-stop // self._step) * self._step, self._array.shape[0]))
-        more = np.asarray(self._array[known:end]) if end > known else self._kept[:0]
-        found = np.concatenate([self._kept, more]) if self._kept.size else more
+        found = self._read(self._kept, known, end)
         self._kept, self._at = found[stop - start :].copy(), stop
         return found[: stop - start]
+
+    def _read(self, kept: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+        """What is ``kept``, and the values from ``start`` to ``stop`` behind it."""
+        if self._chunks is None:
+            more = np.asarray(self._array[start:stop])
+            return np.concatenate([kept, more]) if kept.size else more
+        out = self._lender.of(kept.size + stop - start, self._array.dtype)
+        out[: kept.size] = kept
+        self._chunks.into(out[kept.size :], start, stop, self._pool)
+        return out
 
 
 def open_store(path: str | Path) -> Any:

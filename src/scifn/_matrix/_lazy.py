@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._matrix import _files
-from scifn._matrix._storage import assembled
+from scifn._matrix._memory import Lender, assembled
 
 #: Values in a chunk: of fewer, what a cluster does for each task takes longer than its reading.
 CHUNK_NNZ: Final = 8_000_000
@@ -61,36 +60,18 @@ def _even(n_rows: int, n_columns: int, most: int, together: int) -> tuple[int, .
     return tuple(min(step, n_rows - start) for start in range(0, n_rows, step)) or (0,)
 
 
-class _Lent:
-    """Memory that arrays stand in; it is free again when none of them is left."""
-
-    def __init__(self, memory: NDArray[Any]) -> None:
-        self._memory, self.__array_interface__ = memory, memory.__array_interface__
-
-
 class _Room(threading.local):
-    """Where a thread reads to, chunk after chunk the same memory, if nobody holds the one before.
-
-    Workers give back to the system what they are done with, and pages that come anew are zeroed
-    first: that takes as long as the reading.
-    """
+    """Where a thread reads the values and the indices of a chunk to."""
 
     def __init__(self) -> None:
-        self._rooms: dict[str, tuple[NDArray[Any], weakref.ref[_Lent]]] = {}
+        self._lender = Lender(2)
 
     def read(self, array: Any, part: slice) -> NDArray[Any]:
         """Part of a one-dimensional array of a file."""
         if not hasattr(array, "read_direct"):
             return np.asarray(array[part])
-        n, dtype = part.stop - part.start, array.dtype
-        memory, holder = self._rooms.get(array.name, (None, None))
-        taken = holder is not None and holder() is not None
-        if memory is None or taken or memory.size < n or memory.dtype != dtype:
-            memory = np.empty(n, dtype=dtype)
-        lent = _Lent(memory)
-        self._rooms[array.name] = memory, weakref.ref(lent)
-        out: NDArray[Any] = np.asarray(lent)[:n]
-        if n:
+        out = self._lender.of(part.stop - part.start, array.dtype)
+        if out.size:
             array.read_direct(out, np.s_[part])
         return out
 
@@ -99,8 +80,8 @@ _ROOM = _Room()
 
 
 def _wide(dtype: Any) -> Any:
-    """scipy has no floats of 16 bits."""
-    return np.dtype(np.float32) if dtype == np.float16 else dtype
+    """scipy has no floats of 16 bits, and numbers only as this machine orders their bytes."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
 
 
 @contextmanager
@@ -125,7 +106,8 @@ def _chunk(path: str, name: str, kind: str, block_info: Any = None) -> Any:
         indptr = np.asarray(stored["indptr"][part.start : part.stop + 1]).astype(np.int64)
         values = slice(int(indptr[0]), int(indptr[-1]))
         data, indices = (_ROOM.read(stored[name], values) for name in ("data", "indices"))
-    ends = (indptr - indptr[0]).astype(indices.dtype)
     form = sp.csr_array if kind == _CSR else sp.csc_array
     shape = (rows.stop - rows.start, columns.stop - columns.start)
-    return assembled(form, shape, data.astype(_wide(data.dtype), copy=False), indices, ends)
+    return assembled(
+        form, shape, data.astype(_wide(data.dtype), copy=False), indices, indptr - indptr[0]
+    )

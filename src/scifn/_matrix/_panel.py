@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from scifn._matrix._rows import mapped, n_processors
+from scifn._matrix._threads import mapped, n_processors
 
 #: Of so many whole numbers one is thought not to fit into a byte.
 _LARGE_OF: Final = 64

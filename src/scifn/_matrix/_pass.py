@@ -19,7 +19,7 @@ from scifn._errors import MatrixError
 from scifn._matrix._dask import dask_pass, measured, seen_whole
 from scifn._matrix._files import in_file
 from scifn._matrix._panel import Compact, Held, Piece, Plain, merged, packed, unpacked
-from scifn._matrix._rows import MOST_WORKERS, map_rows, n_processors, one_thread_each
+from scifn._matrix._rows import MOST_WORKERS, map_rows
 from scifn._matrix._scale import LINEARIZE, row_minimum, unit
 from scifn._matrix._storage import (
     as_csr,
@@ -27,6 +27,7 @@ from scifn._matrix._storage import (
     is_column_compressed,
     is_dask,
 )
+from scifn._matrix._threads import n_processors, one_thread_each
 
 #: What is kept of successive cells; closed where something fails, so that no file is read on.
 Parts = Generator[dict[str, Any], None, None]

@@ -7,32 +7,28 @@ storage is read in stripes, and chunks of a dask array are put side by side wher
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-from threadpoolctl import ThreadpoolController
 
 from scifn._matrix import _storage
 from scifn._matrix._dask import map_dask
 from scifn._matrix._files import ahead, compressed, in_file, stored_values, stripe_nnz, tell
+from scifn._matrix._memory import assembled
 from scifn._matrix._progress import counted, note
 from scifn._matrix._storage import (
     Block,
     as_csr,
-    assembled,
     blocks,
     file_blocks,
     is_column_compressed,
     is_dask,
 )
 
-Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 #: Blocks in a stripe of rows that is cut out of column-compressed storage, which costs a reading
@@ -129,8 +125,6 @@ def view_rows(matrix: Any, rows: slice) -> Any:
     """Some rows of a CSR matrix that share its memory, not to be written to."""
     start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
     indices, ends = matrix.indices[start:stop], matrix.indptr[rows.start : rows.stop + 1] - start
-    if ends[-1] <= np.iinfo(indices.dtype).max:
-        ends = ends.astype(indices.dtype)
     shape = (rows.stop - rows.start, matrix.shape[1])
     return assembled(sp.csr_array, shape, matrix.data[start:stop], indices, ends)
 
@@ -190,50 +184,3 @@ def split_rows(block: Any, nnz: int) -> Iterator[tuple[slice, Any]]:
         rows = slice(start, max(int(fits), start + 1))
         yield rows, view_rows(block, rows)
         start = rows.stop
-
-
-def mapped(
-    function: Callable[[Item], Result], items: Sequence[Item], threads: int
-) -> Iterator[Result]:
-    """``function`` of each item in order, ``threads`` at a time."""
-    if threads < 2 or len(items) < 2:
-        yield from map(function, items)
-        return
-    with one_thread_each, ThreadPoolExecutor(min(threads, len(items))) as pool:
-        yield from pool.map(function, items)
-
-
-class _OneThreadEach:
-    """No threads of linear algebra beside ours: its small products would wait for them idly.
-
-    The limit is the process's. Who comes first sets it, and who leaves last takes it back, so that
-    calls of several threads may overlap.
-    """
-
-    def __init__(self) -> None:
-        self._lock, self._inside = Lock(), 0
-        self._libraries: ThreadpoolController | None = None
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._libraries = self._libraries or ThreadpoolController()  # looked up once
-                self._limit = self._libraries.limit(limits=1, user_api="blas")
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.restore_original_limits()
-
-
-one_thread_each = _OneThreadEach()
-
-
-def n_processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -61,6 +61,8 @@ def as_csr(block: Any) -> Any:
         raise MatrixError(msg)
     if block.dtype == np.float16:
         block = block.astype(np.float32)
+    elif not block.dtype.isnative:
+        block = block.astype(block.dtype.newbyteorder("="))
     block = sp.csr_array(block)
     if block.dtype == np.bool_:
         block = block.astype(np.int8)
@@ -69,19 +71,6 @@ def as_csr(block: Any) -> Any:
         block = block.copy()
         block.sum_duplicates()
     return block
-
-
-def assembled(
-    form: Any, shape: tuple[int, int], data: NDArray[Any], indices: NDArray[Any],
-    indptr: NDArray[Any],
-) -> Any:  # fmt: skip
-    """A compressed matrix of these arrays as they are.
-
-    Given to its constructor, scipy would copy each that is less than half of another one.
-    """
-    out = form(shape, dtype=data.dtype)
-    out.data, out.indices, out.indptr = data, indices, indptr
-    return out
 
 
 @singledispatch
@@ -143,8 +132,9 @@ def _file_blocks(
     by_column = is_column_compressed(matrix)
     as_stored = as_stored and getattr(matrix, "format", None) == "csr"
     for part, found in parts:
-        block = found if as_stored else as_csr(found)
-        yield Block(rows, part, block) if by_column else Block(part, columns, block)
+        found = found if as_stored else as_csr(found)
+        yield Block(rows, part, found) if by_column else Block(part, columns, found)
+        del found  # its memory is lent again when nobody holds it
 
 
 def in_order(matrix: Any, found: Iterator[Block]) -> Iterator[Block]:

@@ -70,7 +70,9 @@ STORAGES: dict[str, tuple[str, Callable[[np.ndarray], Any]]] = {
     "csr int64 indices": ("float32", _int64_indices),
     "csc_matrix": ("float32", sp.csc_matrix),
     "csc_array": ("float64", sp.csc_array),
+    "dense of another order of bytes": (">f8", np.ascontiguousarray),
     "backed csr": ("float32", sp.csr_matrix),
+    "backed csr gzip": ("float32", sp.csr_matrix),
     "backed csc": ("float32", sp.csc_matrix),
     "backed dense": ("float32", np.ascontiguousarray),
     "dask csr": ("float32", lambda values: _dask(values, 7, values.shape[1], sparse=True)),
@@ -102,7 +104,7 @@ class Storage:
         import anndata as ad
 
         path = self.folder / f"{len(list(self.folder.iterdir()))}.h5ad"
-        ad.AnnData(matrix).write_h5ad(path)
+        ad.AnnData(matrix).write_h5ad(path, compression="gzip" if "gzip" in self.name else None)
         backed = ad.read_h5ad(path, backed="r")
         self.closing.callback(backed.file.close)
         return backed.X

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import anndata as ad
@@ -18,7 +19,8 @@ import scifn
 from scifn import _keys as k
 from scifn import _matrix, _view
 from scifn._errors import ArgumentError, InputFileError, MatrixError
-from scifn._matrix import _files, _pass, _rows, _storage
+from scifn._matrix import _files, _hdf5, _pass, _rows, _storage
+from scifn._matrix._memory import Lender
 from scifn.cli import _memory, _open, _progress, _read
 
 GENES = ("IFNA1", "IFNA2", "MX1", "ISG15", "CD19", "CD3E", "LYZ", "CD14", "TLR7", "IRF7")
@@ -168,14 +170,19 @@ def test_a_lazy_object_is_the_file(adata, counted, tmp_path):
 
 def reads_of(monkeypatch):
     """Name -> values read, of every dataset of HDF5 from now on."""
-    seen, get = {}, h5py.Dataset.__getitem__
+    seen, get, into = {}, h5py.Dataset.__getitem__, _hdf5.Chunks.into
 
     def watched(self, key, *args, **options):
         found = get(self, key, *args, **options)
         seen[self.name] = seen.get(self.name, 0) + int(np.size(found))
         return found
 
+    def past(self, out, *args):
+        seen[self._array.name] = seen.get(self._array.name, 0) + out.size
+        into(self, out, *args)
+
     monkeypatch.setattr(h5py.Dataset, "__getitem__", watched)
+    monkeypatch.setattr(_hdf5.Chunks, "into", past)
     return seen
 
 
@@ -316,8 +323,9 @@ def test_cuts_follow_the_values_of_each_row():
     assert [(part.start, part.stop) for part in parts] == [(0, 3), (3, 4), (4, 7)]
 
 
+@pytest.mark.parametrize("together", [0, 10, 140])
 @pytest.mark.parametrize("step", [1, 3, 64, 1000])
-def test_a_chunk_is_decoded_once(step, monkeypatch):
+def test_a_chunk_is_decoded_once(step, together, monkeypatch):
     read, values = [], np.arange(200)
 
     class Chunked:
@@ -328,11 +336,14 @@ def test_a_chunk_is_decoded_once(step, monkeypatch):
             return values[part]
 
     monkeypatch.setattr(_files, "chunk_rows", lambda array: step)
-    forward = _files.Forward(Chunked(), lender, pool)
+    with ThreadPoolExecutor(1) as pool:
+        forward = _files.Forward(Chunked(), Lender(2), pool, together)
     ends = [0, 1, 1, 50, 64, 65, 130, 200]
     for start, stop in pairwise(ends):
         assert (forward.read(start, stop) == values[start:stop]).all()
     asked = [part for part in read if part[1] > part[0]]
+    assert all(end == 200 or end % max(step, together // step * step) == 0 for _, end in asked
+               if step > 1)  # fmt: skip
     assert asked[0][0] == 0
     assert asked[-1][1] == 200
     assert all(end == start for (_, end), (start, _) in pairwise(asked))

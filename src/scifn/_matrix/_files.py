@@ -32,6 +32,8 @@ Ints = NDArray[np.int64]
 #: in a file, where larger ones are no faster.
 BLOCK_NNZ: Final = 4_000_000
 FILE_NNZ: Final = 1_000_000
+#: Values that a store is asked for at once, if its chunks are smaller.
+TOGETHER_NNZ: Final = 4_000_000
 #: Blocks that are in memory beside those that are worked on: one is ready, one is put together.
 AHEAD: Final = 2
 #: Bytes a value that work on a block takes beside it, where numpy does it.
@@ -91,23 +93,32 @@ def compressed(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice
     group = matrix.group
     most = min(most, FILE_NNZ) if matrix.format == "csr" else most
     data, indices = group["data"], group["indices"]
-    size = block_nnz(most, data.dtype.itemsize + indices.dtype.itemsize, workers)
-    return _compressed(matrix, _indptr(matrix), size, AHEAD + workers)
+    a_value = data.dtype.itemsize + indices.dtype.itemsize
+    size = block_nnz(most, a_value, workers)
+    together = block_nnz(TOGETHER_NNZ, a_value, 0)
+    return _compressed(matrix, _indptr(matrix), size, together, AHEAD + workers)
 
 
-def _compressed(matrix: Any, indptr: Ints, size: int, held: int) -> Iterator[tuple[slice, Any]]:
+def _compressed(
+    matrix: Any, indptr: Ints, size: int, together: int, held: int
+) -> Iterator[tuple[slice, Any]]:
     """Parts of ``size`` values, of which ``held`` may be held at a time."""
     across = matrix.shape[1] if matrix.format == "csr" else matrix.shape[0]
     kind = sp.csr_array if matrix.format == "csr" else sp.csc_array
-    lender = Lender(2 * held)
+    lender = Lender(2 * (held + 1))
     with ThreadPoolExecutor(n_processors(), thread_name_prefix="scifn-unpack") as pool:
-        data, indices = (Forward(matrix.group[name], lender, pool) for name in ("data", "indices"))
+        stored = (matrix.group[name] for name in ("data", "indices"))
+        data, indices = (Forward(array, lender, pool, together) for array in stored)
         for part in cuts(indptr, size):
             start, stop = int(indptr[part.start]), int(indptr[part.stop])
             ends = indptr[part.start : part.stop + 1] - start
             shape = (part.stop - part.start, across)
             shape = shape if matrix.format == "csr" else shape[::-1]
-            values, places = data.read(start, stop), indices.read(start, stop)
+            if data.by_itself and indices.by_itself:  # at the same time
+                other = pool.submit(indices.read, start, stop)
+                values, places = data.read(start, stop), other.result()
+            else:
+                values, places = data.read(start, stop), indices.read(start, stop)
             block = assembled(kind, shape, values, places, ends)
             del values, places  # memory is lent anew when nobody holds it
             yield part, block
@@ -175,28 +186,39 @@ class Forward:
         One-dimensional array of a file.
     lender, pool
         Where values are read to, and threads that unpack them, where that is up to us.
+    together
+        Values that are asked for at once of what unpacks its chunks side by side by itself.
     """
 
-    def __init__(self, array: Any, lender: Lender, pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, array: Any, lender: Lender, pool: ThreadPoolExecutor, together: int = 0
+    ) -> None:
         self._array, self._lender, self._pool = array, lender, pool
         self._chunks = chunks_of(array)
         self._step = chunk_rows(array)
+        if self._step > 1 and self._chunks is None:
+            self._step *= max(1, together // self._step)
         self._kept: NDArray[Any] = np.empty(0, dtype=array.dtype)
         self._at = 0  # first place of what is kept
+
+    @property
+    def by_itself(self) -> bool:
+        """Whether the library of the file unpacks it, and not the pool."""
+        return self._chunks is None
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Values from ``start`` to ``stop``."""
         if self._step <= 1:
             return self._read(self._kept, start, stop)
-        known = self._at + self._kept.size
-        if not self._at <= start <= known:  # not where the last reading ended
-            self._kept, known = self._kept[:0], start
-        else:
-            self._kept = self._kept[start - self._at :]
-        end = max(known, min(-(-stop // self._step) * self._step, self._array.shape[0]))
-        found = self._read(self._kept, known, end)
-        self._kept, self._at = found[stop - start :].copy(), stop
-        return found[: stop - start]
+        if self._at <= start <= self._at + self._kept.size:
+            kept = self._kept[start - self._at :]
+        else:  # not where the last reading ended
+            kept = self._kept[:0]
+        if kept.size < stop - start:
+            end = min(-(-stop // self._step) * self._step, self._array.shape[0])
+            kept = self._read(kept, start + kept.size, end)
+        self._kept, self._at = kept[stop - start :], stop
+        return kept[: stop - start]
 
     def _read(self, kept: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
         """What is ``kept``, and the values from ``start`` to ``stop`` behind it."""

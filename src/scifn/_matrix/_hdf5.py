@@ -47,7 +47,7 @@ class Chunks:
         """Read the values from ``start`` to ``stop`` into ``out``; threads of ``pool`` unpack."""
         first, end = start // self.step, -(-stop // self.step)
         try:
-            if pool is None or not self.packed:
+            if pool is None or not self.packed or end - first < 2:
                 self._fill(out, start, stop, range(first, end))
                 return
             step = -(-(end - first) // n_processors())

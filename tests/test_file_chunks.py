@@ -6,6 +6,7 @@ import gc
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import anndata as ad
 import h5py
@@ -46,7 +47,8 @@ def made(dtype="float32", n=N):
 
 
 def written(path: Path, values, **how):
-    with h5py.File(path, "w", userblock_size=how.pop("userblock_size", 0)) as file:
+    opened = {key: how.pop(key) for key in ("userblock_size", "libver") if key in how}
+    with h5py.File(path, "w", **opened) as file:
         file.create_dataset("other", data=np.arange(77))
         file.create_dataset("x", data=values, **how)
         file.create_dataset("more", data=np.arange(77))
@@ -108,12 +110,15 @@ def test_what_is_stored_otherwise_is_left_to_the_library(how, tmp_path):
         np.testing.assert_array_equal(np.concatenate(found)[: len(values)], values)
 
 
-@pytest.mark.parametrize("kind", ["r+", "core", "userblock", "dense", "bool", "text", "zarr"])
+@pytest.mark.parametrize(
+    "kind", ["r+", "core", "userblock", "swmr", "dense", "bool", "text", "zarr"]
+)
 def test_other_files_and_values_are_left_to_the_library(kind, tmp_path):
     values = {"dense": made().reshape(10, -1), "bool": made() > 9, "text": ["a", "b"]}
-    how = {"userblock_size": 512} if kind == "userblock" else {}
+    how = {"userblock": {"userblock_size": 512}, "swmr": {"libver": "latest"}}.get(kind, {})
     path = written(tmp_path / "x.h5", values.get(kind, made()), **how)
-    opened = {"r+": {"mode": "r+"}, "core": {"driver": "core"}}.get(kind, {})
+    opened = {"r+": {"mode": "r+"}, "core": {"driver": "core"}, "swmr": {"swmr": True}}
+    opened = opened.get(kind, {})
     with h5py.File(path, **opened) as file:
         assert _hdf5.chunks_of(values if kind == "zarr" else file["x"]) is None
 
@@ -176,6 +181,64 @@ def test_without_reading_at_a_place_the_library_reads(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "preadv")
     with h5py.File(written(tmp_path / "x.h5", made())) as file:
         assert _hdf5.chunks_of(file["x"]) is None
+
+
+def test_a_file_that_is_closed_is_not_locked(tmp_path):
+    """Whoever holds on to a reading that failed must not keep others from writing."""
+    path = written(tmp_path / "x.h5", made())
+    with h5py.File(path) as file:
+        chunks = _hdf5.chunks_of(file["x"])
+    with h5py.File(path, "r+") as file:
+        file["x"][0] = 5
+    assert chunks is not None
+
+
+def test_a_name_that_leads_to_another_file_by_now(tmp_path):
+    path = written(tmp_path / "x.h5", made())
+    with h5py.File(path) as file:
+        written(tmp_path / "y.h5", made() + 1).replace(path)
+        assert _hdf5.chunks_of(file["x"]) is None
+        path.unlink()
+        assert _hdf5.chunks_of(file["x"]) is None
+
+
+def test_nothing_is_written_after_a_failure(tmp_path, monkeypatch):
+    values, slow = made(), Event()
+    with h5py.File(written(tmp_path / "x.h5", values, **PAST["gzip"])) as file:
+        chunks, usual = _hdf5.chunks_of(file["x"]), _hdf5.Chunks._unpacked
+
+        def unpacked(self, chunk):
+            if chunk == 0:
+                raise EOFError
+            slow.wait(0.05)
+            return usual(self, chunk)
+
+        monkeypatch.setattr(_hdf5.Chunks, "_unpacked", unpacked)
+        monkeypatch.setattr(_hdf5, "n_processors", lambda: 4)
+        out = np.empty(N, dtype="float32")
+        with ThreadPoolExecutor(4) as pool:
+            chunks.into(out, 0, N, pool)
+            np.testing.assert_array_equal(out, values)
+            out[:] = -1
+        assert (out == -1).all()
+
+
+def test_places_that_nothing_is_read_to_hold_what_the_library_says(tmp_path):
+    """A dataset may leave them unwritten; memory that is lent again holds something else."""
+    from scifn._matrix import _lazy
+
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_chunk((64,))
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["full"] = np.full(N, 77.0)
+        space = h5py.h5s.create_simple((N,))
+        h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, space, plan)
+        file["x"][:64] = 1
+    with h5py.File(tmp_path / "x.h5") as file:
+        room = _lazy._Room()
+        assert (room.read(file["full"], slice(0, N)) == 77).all()
+        assert room.read(file["x"], slice(0, N)).tolist() == [1.0] * 64 + [0.0] * (N - 64)
 
 
 def test_a_handle_is_our_own_and_given_back(tmp_path):

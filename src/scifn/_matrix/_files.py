@@ -95,7 +95,8 @@ def compressed(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice
     data, indices = group["data"], group["indices"]
     a_value = data.dtype.itemsize + indices.dtype.itemsize
     size = block_nnz(most, a_value, workers)
-    together = block_nnz(TOGETHER_NNZ, a_value, 0)
+    # an eighth of what there is: what was read before, and the two put together, are there too
+    together = block_nnz(TOGETHER_NNZ, 4 * a_value, 0)
     return _compressed(matrix, _indptr(matrix), size, together, AHEAD + workers)
 
 
@@ -114,15 +115,12 @@ def _compressed(
             ends = indptr[part.start : part.stop + 1] - start
             shape = (part.stop - part.start, across)
             shape = shape if matrix.format == "csr" else shape[::-1]
-            if data.by_itself and indices.by_itself:  # at the same time
+            if data.is_store and indices.is_store:  # at the same time
                 other = pool.submit(indices.read, start, stop)
                 values, places = data.read(start, stop), other.result()
             else:
                 values, places = data.read(start, stop), indices.read(start, stop)
-            block = assembled(kind, shape, values, places, ends)
-            del values, places  # memory is lent anew when nobody holds it
-            yield part, block
-            del block
+            yield part, assembled(kind, shape, values, places, ends)
 
 
 def _indptr(matrix: Any) -> Ints:
@@ -187,7 +185,7 @@ class Forward:
     lender, pool
         Where values are read to, and threads that unpack them, where that is up to us.
     together
-        Values that are asked for at once of what unpacks its chunks side by side by itself.
+        Values that a store is asked for at once, which unpacks its chunks side by side.
     """
 
     def __init__(
@@ -196,15 +194,15 @@ class Forward:
         self._array, self._lender, self._pool = array, lender, pool
         self._chunks = chunks_of(array)
         self._step = chunk_rows(array)
-        if self._step > 1 and self._chunks is None:
+        if self._step > 1 and self.is_store:
             self._step *= max(1, together // self._step)
         self._kept: NDArray[Any] = np.empty(0, dtype=array.dtype)
         self._at = 0  # first place of what is kept
 
     @property
-    def by_itself(self) -> bool:
-        """Whether the library of the file unpacks it, and not the pool."""
-        return self._chunks is None
+    def is_store(self) -> bool:
+        """Whether several readings may go on at once, as HDF5 does not let them."""
+        return not _in_hdf5(self._array)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Values from ``start`` to ``stop``."""
@@ -259,6 +257,14 @@ def chunk_rows(array: Any) -> int:
 def is_filtered(array: Any) -> bool:
     """Whether an HDF5 dataset is compressed, or altered in another way before it is stored."""
     return bool(array.id.get_create_plist().get_nfilters())
+
+
+def fills(array: Any) -> bool:
+    """Whether reading an HDF5 dataset writes to every place, even where nothing is stored."""
+    import h5py
+
+    never: int = h5py.h5d.FILL_TIME_NEVER
+    return bool(array.id.get_create_plist().get_fill_time() != never)
 
 
 def dense(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import weakref
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
@@ -33,18 +33,20 @@ class Chunks:
         Whether chunks are compressed, so that each can only be read as a whole.
     """
 
-    def __init__(self, array: Any, step: int, at: Ints, sizes: Ints, filters: list[int]) -> None:
+    def __init__(
+        self, array: Any, handle: int, step: int, at: Ints, sizes: Ints, filters: list[int]
+    ) -> None:
         self.step, self.packed = step, bool(filters)
         self._array, self._dtype, self._shuffled = array, array.dtype, len(filters) > 1
-        self._at, self._sizes = at, sizes
-        # a handle of our own: that of the library may be closed, and be another file's afterwards
-        self._handle = os.dup(array.file.id.get_vfd_handle())
+        self._handle, self._at, self._sizes = handle, at, sizes
         self.close = weakref.finalize(self, os.close, self._handle)
 
     def into(
         self, out: NDArray[Any], start: int, stop: int, pool: ThreadPoolExecutor | None = None
     ) -> None:
         """Read the values from ``start`` to ``stop`` into ``out``; threads of ``pool`` unpack."""
+        if start >= stop:
+            return
         first, end = start // self.step, -(-stop // self.step)
         try:
             if pool is None or not self.packed or end - first < 2:
@@ -52,8 +54,10 @@ class Chunks:
                 return
             step = -(-(end - first) // n_processors())
             parts = [range(i, min(i + step, end)) for i in range(first, end, step)]
-            for done in [pool.submit(self._fill, out, start, stop, part) for part in parts]:
-                done.result()
+            tasks = [pool.submit(self._fill, out, start, stop, part) for part in parts]
+            wait(tasks)  # all of them, even if one fails: nobody writes to it afterwards
+            for task in tasks:
+                task.result()
         except (OSError, EOFError, zlib.error):
             out[:] = self._array[start:stop]
 
@@ -92,9 +96,9 @@ def _read(handle: int, into: memoryview, offset: int) -> None:
 def chunks_of(array: Any) -> Chunks | None:
     """Where the values of an array lie in its file; None where they must be asked for as usual.
 
-    That is so of all that is no one-dimensional HDF5 dataset of plain numbers in a file that is
-    only read, of other filters than gzip with or without shuffling, of values that were never
-    written, and on systems that cannot read at a place.
+    That is so of all that is no one-dimensional HDF5 dataset of plain numbers in a file that
+    nobody writes to, of other filters than gzip with or without shuffling, of values that were
+    never written, and on systems that cannot read at a place.
     """
     if type(array).__module__.partition(".")[0] != "h5py" or not hasattr(os, "preadv"):
         return None
@@ -106,31 +110,57 @@ def chunks_of(array: Any) -> Chunks | None:
         array.ndim == 1 and array.shape[0] > 0 and array.dtype.kind in "iuf"
         and array.id.get_type() == h5py.h5t.py_create(array.dtype)
     )  # fmt: skip
-    usual = file.mode == "r" and file.driver == "sec2" and file.userblock_size == 0
+    # a file that another program writes to meanwhile (SWMR) is no such file
+    read_only = file.id.get_intent() == h5py.h5f.ACC_RDONLY
+    usual = read_only and file.driver == "sec2" and file.userblock_size == 0
     gzip = [[], [h5py.h5z.FILTER_DEFLATE], [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE]]
     if not (plain and usual and filters in gzip):
         return None
     if plan.get_layout() == h5py.h5d.CONTIGUOUS and plan.get_external_count() == 0:
-        offset = array.id.get_offset()
-        whole = np.array([array.nbytes], dtype=np.int64)
-        at = np.array([offset], dtype=np.int64) if offset is not None else None
-        return None if at is None else Chunks(array, array.shape[0], at, whole, filters)
-    if plan.get_layout() != h5py.h5d.CHUNKED or not hasattr(array.id, "chunk_iter"):
+        step, found = array.shape[0], _piece(array)
+    elif plan.get_layout() == h5py.h5d.CHUNKED and hasattr(array.id, "chunk_iter"):
+        step, found = array.chunks[0], _table(array)
+    else:
         return None
-    found = _table(array)
-    return None if found is None else Chunks(array, array.chunks[0], *found, filters)
+    handle = None if found is None else _opened(file)
+    if found is None or handle is None:
+        return None
+    return Chunks(array, handle, step, *found, filters)
+
+
+def _opened(file: Any) -> int | None:
+    """The file once more; None if its name leads to another one by now.
+
+    A handle of our own: that of the library may be closed, and be another file's afterwards; and
+    a copy of it would keep the lock of the library on the file.
+    """
+    try:
+        handle = os.open(file.filename, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except OSError:
+        return None
+    if os.path.samestat(os.fstat(handle), os.fstat(file.id.get_vfd_handle())):
+        return handle
+    os.close(handle)
+    return None
+
+
+def _piece(array: Any) -> tuple[Ints, Ints] | None:
+    """Where a dataset in one piece begins, and its bytes; None if it was never written."""
+    offset = array.id.get_offset()
+    return None if offset is None else (np.array([offset]), np.array([array.nbytes]))
 
 
 def _table(array: Any) -> tuple[Ints, Ints] | None:
     """Where each chunk begins, and its bytes; None if one is missing or not stored as others."""
     step = array.chunks[0]
     at = np.full(-(-array.shape[0] // step), -1, dtype=np.int64)
-    sizes, as_others = np.zeros(at.size, dtype=np.int64), []
+    sizes, odd = np.zeros(at.size, dtype=np.int64), []
 
     def note(chunk: Any) -> None:
         place = chunk.chunk_offset[0] // step
         at[place], sizes[place] = chunk.byte_offset, chunk.size
-        as_others.append(chunk.filter_mask == 0)
+        if chunk.filter_mask:
+            odd.append(place)
 
     array.id.chunk_iter(note)
-    return (at, sizes) if (at >= 0).all() and all(as_others) else None
+    return (at, sizes) if (at >= 0).all() and not odd else None

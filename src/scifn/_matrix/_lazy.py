@@ -68,7 +68,7 @@ class _Room(threading.local):
 
     def read(self, array: Any, part: slice) -> NDArray[Any]:
         """Part of a one-dimensional array of a file."""
-        if not hasattr(array, "read_direct"):
+        if not hasattr(array, "read_direct") or not _files.fills(array):
             return np.asarray(array[part])
         out = self._lender.of(part.stop - part.start, array.dtype)
         if out.size:

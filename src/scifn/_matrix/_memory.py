@@ -44,10 +44,10 @@ class Lender:
         free = [i for i, (_, holder) in enumerate(self._pieces) if holder() is None]
         fits = [i for i in free if self._pieces[i][0].size >= size]
         if fits:
-            memory, _ = self._pieces.pop(fits[0])
+            memory, _ = self._pieces.pop(min(fits, key=lambda i: self._pieces[i][0].size))
         else:
             memory = np.empty(-(-max(size, 1) // _STEP) * _STEP, dtype=np.uint8)
-            if len(self._pieces) >= self._most:
+            if free or len(self._pieces) >= self._most:
                 # one that is too small, or else the one lent first, which its holder keeps
                 del self._pieces[free[0] if free else 0]
         lent = _Lent(memory)

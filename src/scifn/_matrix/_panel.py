@@ -293,7 +293,7 @@ class Compact:
                 data[mine][cuts[i].data == _kernels.LARGE] = cuts[i].large
 
         list(mapped(fill, range(len(cuts)), n_processors()))
-        ends = [start + piece.indptr[1:] for start, piece in zip(at, cuts, strict=False)]
+        ends = [start + piece.indptr[1:] for start, piece in zip(at[:-1], cuts, strict=True)]
         indptr = np.concatenate([[0], *ends]).astype(places.dtype)
         shape = (indptr.size - 1, n_columns)
         return sp.csr_array((data, places, indptr), shape=shape, copy=False)

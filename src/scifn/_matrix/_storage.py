@@ -132,9 +132,8 @@ def _file_blocks(
     by_column = is_column_compressed(matrix)
     as_stored = as_stored and getattr(matrix, "format", None) == "csr"
     for part, found in parts:
-        found = found if as_stored else as_csr(found)
-        yield Block(rows, part, found) if by_column else Block(part, columns, found)
-        del found  # its memory is lent again when nobody holds it
+        block = found if as_stored else as_csr(found)
+        yield Block(rows, part, block) if by_column else Block(part, columns, block)
 
 
 def in_order(matrix: Any, found: Iterator[Block]) -> Iterator[Block]:

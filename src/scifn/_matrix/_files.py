@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
-from scifn._matrix._hdf5 import chunks_of
+from scifn._matrix._hdf5 import chunks_of, in_hdf5, is_filtered
 from scifn._matrix._memory import Lender, assembled
 from scifn._matrix._progress import note
 from scifn._matrix._threads import n_processors
@@ -115,7 +115,7 @@ def _compressed(
             ends = indptr[part.start : part.stop + 1] - start
             shape = (part.stop - part.start, across)
             shape = shape if matrix.format == "csr" else shape[::-1]
-            if data.is_store and indices.is_store:  # at the same time
+            if data.is_store:  # at the same time
                 other = pool.submit(indices.read, start, stop)
                 values, places = data.read(start, stop), other.result()
             else:
@@ -146,17 +146,13 @@ def tell(matrix: Any) -> None:
             f"{name} is stored by columns (CSC), which is slow to read cell by cell. Write it anew "
             "by rows (adata.X = adata.X.tocsr()), if it will be read again."
         )
-    if _in_hdf5(array) and is_filtered(array):
+    if in_hdf5(array) and is_filtered(array):
         how = array.compression or "a filter"
         note(f"{name} is compressed ({how}): unpacking it is what takes the time of reading.")
     chunk = chunk_rows(array) * math.prod(array.shape[1:]) * array.dtype.itemsize
     budget = _BUDGET.get()
     if budget is not None and chunk > budget // 4:
         note(f"{name} is stored in chunks of {chunk / 1e6:,.0f} MB, which are unpacked as a whole.")
-
-
-def _in_hdf5(array: Any) -> bool:
-    return type(array).__module__.partition(".")[0] == "h5py"
 
 
 def cuts(indptr: Ints, nnz: int) -> Iterator[slice]:
@@ -202,7 +198,7 @@ class Forward:
     @property
     def is_store(self) -> bool:
         """Whether several readings may go on at once, as HDF5 does not let them."""
-        return not _in_hdf5(self._array)
+        return not in_hdf5(self._array)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Values from ``start`` to ``stop``."""
@@ -249,22 +245,9 @@ def chunk_rows(array: Any) -> int:
     chunks = getattr(array, "chunks", None)
     if not chunks:
         return 1
-    if _in_hdf5(array) and not is_filtered(array):
+    if in_hdf5(array) and not is_filtered(array):
         return 1
     return max(1, int(chunks[0]))
-
-
-def is_filtered(array: Any) -> bool:
-    """Whether an HDF5 dataset is compressed, or altered in another way before it is stored."""
-    return bool(array.id.get_create_plist().get_nfilters())
-
-
-def fills(array: Any) -> bool:
-    """Whether reading an HDF5 dataset writes to every place, even where nothing is stored."""
-    import h5py
-
-    never: int = h5py.h5d.FILL_TIME_NEVER
-    return bool(array.id.get_create_plist().get_fill_time() != never)
 
 
 def dense(matrix: Any, most: int, workers: int = 1) -> Iterator[tuple[slice, Any]]:

@@ -1,4 +1,4 @@
-"""Chunks of an HDF5 file, read from where they lie and unpacked by several threads.
+"""HDF5 files: chunks are read from where they lie, and unpacked by several threads.
 
 The HDF5 library reads one thing at a time in all of a process, unpacks it there and then, and
 copies it on its way. Where values are stored plainly, or packed with gzip as most files are, their
@@ -20,6 +20,24 @@ from numpy.typing import NDArray
 from scifn._matrix._threads import n_processors
 
 Ints = NDArray[np.int64]
+
+
+def in_hdf5(array: Any) -> bool:
+    """Whether an array is in an HDF5 file (h5py is never imported to ask)."""
+    return type(array).__module__.partition(".")[0] == "h5py"
+
+
+def is_filtered(array: Any) -> bool:
+    """Whether a dataset is compressed, or altered in another way before it is stored."""
+    return bool(array.id.get_create_plist().get_nfilters())
+
+
+def fills(array: Any) -> bool:
+    """Whether reading a dataset writes to every place, even where nothing is stored."""
+    import h5py
+
+    never: int = h5py.h5d.FILL_TIME_NEVER
+    return bool(array.id.get_create_plist().get_fill_time() != never)
 
 
 class Chunks:
@@ -100,7 +118,7 @@ def chunks_of(array: Any) -> Chunks | None:
     nobody writes to, of other filters than gzip with or without shuffling, of values that were
     never written, and on systems that cannot read at a place.
     """
-    if type(array).__module__.partition(".")[0] != "h5py" or not hasattr(os, "preadv"):
+    if not in_hdf5(array) or not hasattr(os, "preadv"):
         return None
     import h5py
 

@@ -19,6 +19,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from scifn._matrix import _files
+from scifn._matrix._hdf5 import fills
 from scifn._matrix._memory import Lender, assembled
 
 #: Values in a chunk: of fewer, what a cluster does for each task takes longer than its reading.
@@ -68,7 +69,7 @@ class _Room(threading.local):
 
     def read(self, array: Any, part: slice) -> NDArray[Any]:
         """Part of a one-dimensional array of a file."""
-        if not hasattr(array, "read_direct") or not _files.fills(array):
+        if not hasattr(array, "read_direct") or not fills(array):
             return np.asarray(array[part])
         out = self._lender.of(part.stop - part.start, array.dtype)
         if out.size:

@@ -26,12 +26,14 @@ class _Lent:
 class Lender:
     """Lends memory, of which it keeps ``most`` pieces; one is lent again when nobody holds it.
 
-    >>> lender = Lender(1)
-    >>> array = lender.of(3, np.dtype("int32"))
+    >>> lender, kind = Lender(2), np.dtype("int32")
+    >>> array = lender.of(3, kind)
     >>> place = array.ctypes.data
-    >>> lender.of(3, np.dtype("int32")).ctypes.data == place
+    >>> lender.of(3, kind).ctypes.data == place
     False
     >>> del array
+    >>> place in (lender.of(3, kind).ctypes.data for _ in range(2))
+    True
     """
 
     def __init__(self, most: int) -> None:

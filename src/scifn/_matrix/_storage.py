@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from scifn._errors import MatrixError
 from scifn._matrix import _files
+from scifn._matrix._memory import native
 from scifn._matrix._progress import counted
 
 #: Non-zeros in a block: small enough for a laptop, large enough to amortize the call.
@@ -61,9 +62,7 @@ def as_csr(block: Any) -> Any:
         raise MatrixError(msg)
     if block.dtype == np.float16:
         block = block.astype(np.float32)
-    elif not block.dtype.isnative:
-        block = block.astype(block.dtype.newbyteorder("="))
-    block = sp.csr_array(block)
+    block = sp.csr_array(native(block))
     if block.dtype == np.bool_:
         block = block.astype(np.int8)
     if not block.has_canonical_format:
